@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"math"
+	"strconv"
 )
 
 // Kind says what an [Event] is.
@@ -29,7 +30,7 @@ func (k Kind) String() string {
 	if int(k) < len(kindNames) {
 		return kindNames[k]
 	}
-	return "Kind(?)"
+	return "Kind(" + strconv.Itoa(int(k)) + ")"
 }
 
 // Event is a piece of a reply. A reply is

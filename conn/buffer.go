@@ -1,0 +1,68 @@
+package conn
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// Buffers are lent while bytes are in flight and given back when they have
+// passed: an idle connection holds none. The pools belong to the process, not
+// to a loop, since bare clients on several goroutines share them too; in the
+// steady state of one loop a pool hands out the same few warm buffers.
+
+const (
+	minBufferBits = 12 // 4 KiB: a few commands
+	maxBufferBits = 20 // 1 MiB: larger ones go to the collector
+	readSize      = 1 << 16
+)
+
+// buffer is a byte slice that came from a pool.
+type buffer struct{ b []byte }
+
+var bufferPools [maxBufferBits - minBufferBits + 1]sync.Pool
+
+// newBuffer returns an empty buffer with room for n bytes at least.
+func newBuffer(n int) *buffer {
+	class := max(bits.Len(uint(n-1)), minBufferBits)
+	if class > maxBufferBits {
+		return &buffer{make([]byte, 0, n)}
+	}
+	if b, ok := bufferPools[class-minBufferBits].Get().(*buffer); ok {
+		return b
+	}
+	return &buffer{make([]byte, 0, 1<<class)}
+}
+
+// release gives the buffer back. It may have grown beyond the class that it
+// was made for; it goes where its capacity belongs.
+func (b *buffer) release() {
+	class := bits.Len(uint(cap(b.b))) - 1
+	if class < minBufferBits || class > maxBufferBits {
+		return
+	}
+	b.b = b.b[:0]
+	bufferPools[class-minBufferBits].Put(b)
+}
+
+// room makes place for n more bytes behind the contents, by doubling, so that
+// a long reply costs linear time and never more than twice its size.
+func (b *buffer) room(n int) {
+	if cap(b.b)-len(b.b) >= n {
+		return
+	}
+	bigger := newBuffer(max(2*cap(b.b), len(b.b)+n))
+	bigger.b = append(bigger.b, b.b...)
+	b.b, bigger.b = bigger.b, b.b
+	bigger.release()
+}
+
+// scratch is what one call of ProcessOneEvent needs and no idle connection
+// keeps. A nested call, on another connection, takes another one.
+type scratch struct {
+	in     [readSize]byte
+	reply  Reply
+	budget int // replies that may still be dispatched
+	iov    [maxIOV][]byte
+}
+
+var scratchPool = sync.Pool{New: func() any { return new(scratch) }}

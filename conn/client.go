@@ -1,0 +1,254 @@
+package conn
+
+import (
+	"io"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/imclient/imclient/reactor"
+	"github.com/imclient/imclient/wire"
+)
+
+// Client is one connection to a server (struct imclient). It is driven by its
+// owner, in any loop, by GetSelectInfo and ProcessOneEvent, or by a
+// reactor.Loop. One goroutine at a time may use it.
+type Client struct {
+	d         *Dialer
+	name      string
+	prefix    string // of tags
+	transport transport
+	state     state
+	flags     Flags
+	busy      bool // within a call that dispatches
+	local     bool // the peer is on this machine: secrets stay here
+	backlog   bool // in holds whole replies that the budget left
+	junk      uint16
+	err       error // why it ends; set with closing
+	notify    func()
+	trace     *tracer
+
+	// Receiving. Between events only an unfinished reply is kept.
+	framer wire.Framer
+	in     *buffer // nil: nothing is kept
+	start  int     // of the unfinished reply, in in
+	framed int     // bytes of that reply that the framer has consumed
+	head   int     // length of its first piece of line; -1: not consumed yet
+
+	callbacks       []Callback
+	sharedCallbacks bool // with the Dialer: to be cloned before a change
+
+	out     queue
+	pending pending
+
+	// since is when the wait began that the deadline is for: see wait.
+	since time.Time
+	stats Stats
+}
+
+var (
+	_ reactor.Source     = (*Client)(nil)
+	_ reactor.Deadliner  = (*Client)(nil)
+	_ reactor.Notifier   = (*Client)(nil)
+	_ reactor.Interester = (*Client)(nil)
+)
+
+// Flags of a connection.
+type Flags uint8
+
+// NonSyncLiteral says that the server takes literals that do not wait for its
+// "+" (IMCLIENT_CONN_NONSYNCLITERAL; LITERAL+, RFC 7888).
+const NonSyncLiteral Flags = 1
+
+// SetFlags sets flags (imclient_setflags). Legal in a callback.
+func (c *Client) SetFlags(f Flags) { c.flags |= f }
+
+// ClearFlags clears flags (imclient_clearflags). Legal in a callback.
+func (c *Client) ClearFlags(f Flags) { c.flags &^= f }
+
+// ServerName returns the name of the server as the caller gave it
+// (imclient_servername), never what DNS made of it. Legal in a callback.
+func (c *Client) ServerName() string { return c.name }
+
+// Err returns why the connection ended, nil while it is alive: [ErrClosed]
+// after Close, io.EOF or io.ErrUnexpectedEOF when the server hung up, or
+// another error of this package. Legal in a callback.
+func (c *Client) Err() error { return c.err }
+
+// GetSelectInfo returns the descriptor to wait for input on, and whether to
+// wait for output as well (imclient_getselectinfo). The second is true only
+// while something could be sent; what waits for the server's "+" does not
+// count. After the end the descriptor is -1.
+func (c *Client) GetSelectInfo() (fd int, wantToWrite bool) {
+	return c.transport.fd, c.state < closing && (c.out.sendable() || c.transport.pending())
+}
+
+// Interest is GetSelectInfo in full: what to wait for.
+func (c *Client) Interest() (fd int, read, write bool) {
+	fd, write = c.GetSelectInfo()
+	return fd, c.state < closing, write
+}
+
+// SetNotify tells the connection that a loop drives it, and gives the function
+// by which the loop hears of changed interest; nil ends that. It is for loops
+// (reactor.Notifier).
+func (c *Client) SetNotify(changed func()) { c.notify = changed }
+
+// changed tells the loop, but for changes within an event, after which the loop
+// looks by itself.
+func (c *Client) changed() {
+	if c.notify != nil && !c.busy {
+		c.notify()
+	}
+}
+
+// ProcessOneEvent processes one input or output event (imclient_processoneevent),
+// and the output that the callbacks of an input event caused. It waits for an
+// event if there is none. Callbacks run in it. The error is the connection's
+// end, see Err; [ErrReentrant] in one of its own callbacks; [ErrInLoop] when a
+// loop drives it.
+func (c *Client) ProcessOneEvent() error {
+	if c.notify != nil {
+		return ErrInLoop
+	}
+	for {
+		did, err := c.TryProcessOneEvent()
+		if did || err != nil {
+			return err
+		}
+		if err := c.await(); err != nil {
+			return err
+		}
+	}
+}
+
+// await sleeps until the socket is ready or the deadline has come.
+func (c *Client) await() error {
+	fd, write := c.GetSelectInfo()
+	events := int16(unix.POLLIN)
+	if write {
+		events |= unix.POLLOUT
+	}
+	timeout := time.Duration(-1)
+	if t, ok := c.NextDeadline(); ok {
+		timeout = max(t.Sub(c.transport.k.now()), 0)
+	}
+	_, err := c.transport.k.poll(fd, events, timeout)
+	return err
+}
+
+// TryProcessOneEvent is ProcessOneEvent without waiting: false when nothing
+// was ready. A host with edge-triggered readiness calls it until it says so.
+func (c *Client) TryProcessOneEvent() (bool, error) {
+	if c.busy {
+		return false, ErrReentrant
+	}
+	if c.state == closed {
+		return false, c.err
+	}
+	c.busy = true
+	did := c.event()
+	if c.state == closing {
+		c.finish()
+		did = true
+	}
+	c.busy = false
+	return did, c.err
+}
+
+// event reads before it writes: what the server said before it can have seen
+// a command must not pass for the answer to it.
+func (c *Client) event() bool {
+	s := scratchPool.Get().(*scratch)
+	defer scratchPool.Put(s)
+	read := c.input(s)
+	if c.state >= closing {
+		return read
+	}
+	wrote, err := c.flush(s)
+	if err != nil {
+		c.lastWords(s, err)
+		return true
+	}
+	return read || wrote || c.expired()
+}
+
+// lastWords ends a connection that cannot be written to any more. What the
+// server said before it hung up, a BYE perhaps, is delivered first.
+func (c *Client) lastWords(s *scratch, err error) {
+	for range 64 {
+		if c.state >= closing || !c.input(s) {
+			break
+		}
+	}
+	c.fail(err)
+}
+
+// Close ends the connection (imclient_close). What is queued gets one attempt
+// to be written. Then the pending commands complete with "EOF", oldest first,
+// and OnClose is called; after that no callback runs. In a callback of the
+// same connection all this happens when the outermost ProcessOneEvent returns.
+// It always returns nil, a second time too.
+func (c *Client) Close() error {
+	if c.state >= closing {
+		return nil
+	}
+	c.fail(ErrClosed)
+	if !c.busy {
+		c.busy = true
+		c.finish()
+		c.busy = false
+	}
+	return nil
+}
+
+// fail decides the end of the connection.
+func (c *Client) fail(err error) {
+	if c.state >= closing {
+		return
+	}
+	if err == io.EOF && c.in != nil {
+		err = io.ErrUnexpectedEOF
+	}
+	c.err = err
+	c.setState(closing)
+}
+
+// finish is the end: farewell, out of the loop, descriptor, last callbacks.
+func (c *Client) finish() {
+	if c.err == ErrClosed {
+		s := scratchPool.Get().(*scratch)
+		_, _ = c.flush(s) // one attempt, whatever comes of it
+		scratchPool.Put(s)
+	}
+	c.trace.note("closed: %v", c.err)
+	fd := c.transport.fd
+	c.transport.fd = -1
+	if c.notify != nil {
+		c.notify() // the loop lets go of the descriptor while it is still ours
+	}
+	c.transport.fd = fd
+	c.transport.close()
+	c.setState(closed)
+	written := c.out.position()
+	c.out.close()
+	c.forget()
+	c.farewell(written)
+	c.callbacks, c.notify = nil, nil
+	if f := c.d.OnClose; f != nil {
+		f(c, c.err)
+	}
+}
+
+// farewell completes what is pending. Reply values are not shared between the
+// callbacks, which may do with them what they like.
+func (c *Client) farewell(written int64) {
+	for c.pending.len() > 0 {
+		cmd := c.pending.take(c.pending.first)
+		if cmd.finish == nil {
+			continue
+		}
+		err := &endError{c.err, written <= cmd.begin}
+		cmd.finish(c, cmd.rock, &Reply{Keyword: "EOF", MsgNo: -1, Err: err})
+	}
+}

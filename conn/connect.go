@@ -1,0 +1,322 @@
+package conn
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/imclient/imclient/reactor"
+)
+
+// attemptDelay is how long an address may take before the next one is tried
+// beside it (RFC 8305 section 5).
+const attemptDelay = 250 * time.Millisecond
+
+// dialing is one ConnectAsync: resolving off the loop, then a race between the
+// addresses on it. Everything but lookup runs on the loop's goroutine.
+type dialing struct {
+	d          *Dialer
+	loop       *reactor.Loop
+	name       string
+	done       func(*Client, error)
+	addrs      []unix.Sockaddr // not tried yet
+	attempts   map[*attempt]struct{}
+	timer      *reactor.Timer // the next attempt
+	deadline   *reactor.Timer
+	stopCancel func() bool // of the context
+	cancel     context.CancelFunc
+	firstErr   error // of the attempts that failed
+	over       bool
+}
+
+// ConnectAsync connects like Connect without ever blocking the loop: it returns
+// at once, names are resolved elsewhere, addresses are tried by RFC 8305, and
+// done is called from l with a Client that is already in l, or with an error.
+// It is called once, never before ConnectAsync has returned, unless l is closed
+// first. When ctx ends before that, it is called with ctx's error and nothing
+// is left behind. It must be called on l's goroutine. Errors: see Connect.
+func (d *Dialer) ConnectAsync(ctx context.Context, l *reactor.Loop, host, port string, done func(*Client, error)) {
+	x := &dialing{d: d, loop: l, name: host, done: done, attempts: map[*attempt]struct{}{}}
+	ctx, x.cancel = context.WithCancel(ctx)
+	x.stopCancel = context.AfterFunc(ctx, func() {
+		l.Post(func() { x.end(nil, context.Cause(ctx)) })
+	})
+	if err := x.begin(ctx, host, port); err != nil {
+		l.Post(func() { x.end(nil, err) })
+	}
+}
+
+// begin starts with what the host is: a path, an address, or a name.
+func (x *dialing) begin(ctx context.Context, host, port string) error {
+	if strings.HasPrefix(host, "/") {
+		x.loop.Post(func() { x.race([]unix.Sockaddr{&unix.SockaddrUnix{Name: host}}) })
+		return nil
+	}
+	number, err := servicePort(port)
+	if err != nil {
+		return err
+	}
+	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		x.loop.Post(func() { x.race([]unix.Sockaddr{sockaddr(ip, number)}) })
+		return nil
+	}
+	x.limit("resolve", orDefault(x.d.Timeouts.Resolve, defaultResolve))
+	go x.lookup(ctx, host, number)
+	return nil
+}
+
+// limit bounds the phase that begins now.
+func (x *dialing) limit(phase string, d time.Duration) {
+	if x.deadline != nil {
+		x.deadline.Stop()
+		x.deadline = nil
+	}
+	if d > 0 {
+		x.deadline = x.loop.After(d, func() { x.end(nil, &TimeoutError{Wait: phase, Was: d}) })
+	}
+}
+
+// lookup resolves, on a goroutine of its own.
+func (x *dialing) lookup(ctx context.Context, host string, port int) {
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	x.loop.Post(func() {
+		if err != nil {
+			x.end(nil, fmt.Errorf("%w: %q: %v", ErrHostNotFound, host, err))
+			return
+		}
+		addrs := make([]unix.Sockaddr, 0, len(ips))
+		for _, ip := range interleave(ips) {
+			addrs = append(addrs, sockaddr(ip, port))
+		}
+		x.race(addrs)
+	})
+}
+
+// interleave orders addresses by turns of family, beginning with the family
+// that the resolver put first (RFC 8305 section 4).
+func interleave(ips []netip.Addr) []netip.Addr {
+	var first, second []netip.Addr
+	for i, ip := range ips {
+		ips[i] = ip.Unmap()
+		if ips[i].Is4() == ips[0].Is4() {
+			first = append(first, ips[i])
+		} else {
+			second = append(second, ips[i])
+		}
+	}
+	ordered := make([]netip.Addr, 0, len(ips))
+	for i := range max(len(first), len(second)) {
+		if i < len(first) {
+			ordered = append(ordered, first[i])
+		}
+		if i < len(second) {
+			ordered = append(ordered, second[i])
+		}
+	}
+	return ordered
+}
+
+func sockaddr(ip netip.Addr, port int) unix.Sockaddr {
+	if ip = ip.Unmap(); ip.Is4() {
+		return &unix.SockaddrInet4{Port: port, Addr: ip.As4()}
+	}
+	sa := &unix.SockaddrInet6{Port: port, Addr: ip.As16()}
+	if zone := ip.Zone(); zone != "" {
+		if ifi, err := net.InterfaceByName(zone); err == nil {
+			sa.ZoneId = uint32(ifi.Index)
+		}
+	}
+	return sa
+}
+
+// race begins with the addresses.
+func (x *dialing) race(addrs []unix.Sockaddr) {
+	if x.over {
+		return
+	}
+	x.limit("connect", orDefault(x.d.Timeouts.Connect, defaultConnect))
+	x.addrs = addrs
+	x.next()
+}
+
+// next tries the next address, and arranges for the one after it. It ends the
+// dialing when nothing is left to hope for.
+func (x *dialing) next() {
+	if x.timer != nil {
+		x.timer.Stop()
+		x.timer = nil
+	}
+	for !x.over && len(x.addrs) > 0 {
+		to := x.addrs[0]
+		x.addrs = x.addrs[1:]
+		if err := x.try(to); err != nil {
+			x.failed(to, err)
+			continue
+		}
+		if !x.over && len(x.addrs) > 0 {
+			x.timer = x.loop.After(attemptDelay, x.next)
+		}
+		return
+	}
+	if !x.over && len(x.attempts) == 0 {
+		err := x.firstErr
+		if err == nil {
+			err = fmt.Errorf("%w: %q has no address", ErrHostNotFound, x.name)
+		}
+		x.end(nil, err)
+	}
+}
+
+// failed remembers why an address did not work: the first says most.
+func (x *dialing) failed(to unix.Sockaddr, err error) {
+	if x.firstErr == nil {
+		x.firstErr = fmt.Errorf("conn: %s: %w", addrString(to), err)
+	}
+}
+
+// try starts connecting to one address.
+func (x *dialing) try(to unix.Sockaddr) error {
+	k := x.d.system()
+	domain := unix.AF_INET
+	switch to.(type) {
+	case *unix.SockaddrInet6:
+		domain = unix.AF_INET6
+	case *unix.SockaddrUnix:
+		domain = unix.AF_UNIX
+	}
+	fd, err := k.socket(domain)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	a := &attempt{x: x, k: k, fd: fd, to: to}
+	if err := k.connect(fd, to); err == nil {
+		x.won(a)
+		return nil
+	} else if err != unix.EINPROGRESS {
+		a.close()
+		return os.NewSyscallError("connect", err)
+	}
+	if err := x.loop.Add(a); err != nil {
+		a.close()
+		return err
+	}
+	x.attempts[a] = struct{}{}
+	return nil
+}
+
+// won makes a Client of the first attempt that connected.
+func (x *dialing) won(a *attempt) {
+	fd := a.release()
+	c, err := x.d.Attach(fd, x.name)
+	if err != nil {
+		_ = a.k.close(fd)
+		x.end(nil, err)
+		return
+	}
+	if err := x.loop.Add(c); err != nil {
+		_ = c.Close()
+		x.end(nil, err)
+		return
+	}
+	x.end(c, nil)
+}
+
+// end is the only way out: it stops everything that is under way and reports.
+func (x *dialing) end(c *Client, err error) {
+	if x.over {
+		return
+	}
+	x.over = true
+	x.stopCancel()
+	x.cancel()
+	x.limit("", -1)
+	if x.timer != nil {
+		x.timer.Stop()
+	}
+	for a := range x.attempts {
+		_ = x.loop.Remove(a)
+		a.close()
+	}
+	x.attempts = nil
+	x.done(c, err)
+}
+
+// attempt is one connect(2) in progress, a source of its own in the loop.
+type attempt struct {
+	x  *dialing
+	k  kernel
+	fd int
+	to unix.Sockaddr
+	// changed tells the loop that the descriptor is leaving.
+	changed func()
+}
+
+func (a *attempt) GetSelectInfo() (int, bool) { return a.fd, true }
+
+func (a *attempt) Interest() (int, bool, bool) { return a.fd, false, true }
+
+// SetNotify with nil is the loop's farewell. Comes it out of the blue, the loop
+// is being closed, and nobody would ever look at the descriptor again.
+func (a *attempt) SetNotify(changed func()) {
+	a.changed = changed
+	if changed == nil && a.fd >= 0 && !a.x.over {
+		delete(a.x.attempts, a)
+		a.close()
+		a.x.end(nil, reactor.ErrClosed)
+	}
+}
+
+// TryProcessOneEvent looks for the outcome once the socket is writable.
+func (a *attempt) TryProcessOneEvent() (bool, error) {
+	ready, err := a.k.poll(a.fd, unix.POLLOUT, 0)
+	if err == nil {
+		if !ready {
+			return false, nil
+		}
+		err = a.k.socketError(a.fd)
+	}
+	x := a.x
+	delete(x.attempts, a)
+	if err != nil {
+		x.failed(a.to, os.NewSyscallError("connect", err))
+		a.close()
+		x.next()
+		return true, nil
+	}
+	x.won(a)
+	return true, nil
+}
+
+// release takes the descriptor out of the loop and out of the attempt.
+func (a *attempt) release() int {
+	fd := a.fd
+	a.fd = -1
+	if a.changed != nil {
+		a.changed()
+	}
+	return fd
+}
+
+func (a *attempt) close() {
+	if fd := a.release(); fd >= 0 {
+		_ = a.k.close(fd)
+	}
+}
+
+func addrString(to unix.Sockaddr) string {
+	switch a := to.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)).String()
+	case *unix.SockaddrUnix:
+		return a.Name
+	}
+	return "unknown address"
+}

@@ -1,0 +1,21 @@
+// Package conntest is a scripted server for tests of programs that use package
+// conn. There is no network, no goroutine and no clock in it: the test, the
+// server and the client take turns on one goroutine, over a socketpair, so that
+// a test does the same thing every time.
+//
+//	func TestNoop(t *testing.T) {
+//		c, s := conntest.New(t, &conn.Dialer{})
+//		err := c.Send(done, nil, "NOOP")
+//		...
+//		s.Play(`
+//			S: * OK ready
+//			C: a1 NOOP
+//			S: * 3 EXISTS
+//			S: a1 OK done
+//		`)
+//	}
+//
+// What a server sends arrives cut in ways that no test can foresee. [EveryCut]
+// runs a test with the server's bytes whole, one by one, and cut in two at each
+// place.
+package conntest

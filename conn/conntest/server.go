@@ -1,0 +1,263 @@
+package conntest
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/imclient/imclient/conn"
+	"github.com/imclient/imclient/reactor"
+)
+
+// Server is the other end of a Client's connection. Its methods drive the
+// client: callbacks run in them. What goes wrong ends the test.
+type Server struct {
+	tb     testing.TB
+	client *conn.Client
+	turn   func() (bool, error) // one event of the client
+	fd     int                  // -1 after HangUp
+	cut    *Cut
+	sent   int          // bytes, for cut
+	got    bytes.Buffer // from the client, not yet expected
+}
+
+// New returns a client, made by d, and the server that it is connected to. Tags
+// begin with "a" if d names no prefix. Both are closed when the test ends.
+func New(tb testing.TB, d *conn.Dialer) (*conn.Client, *Server) {
+	tb.Helper()
+	return NewCut(tb, d, nil)
+}
+
+// NewCut is New for a test that [EveryCut] runs.
+func NewCut(tb testing.TB, d *conn.Dialer, cut *Cut) (*conn.Client, *Server) {
+	tb.Helper()
+	if d.TagPrefix == "" {
+		d.TagPrefix = "a"
+	}
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		tb.Fatalf("socketpair: %v", err)
+	}
+	c, err := d.Attach(ends[0], "server.test")
+	if err != nil {
+		tb.Fatalf("Attach: %v", err)
+	}
+	s := &Server{tb: tb, client: c, turn: c.TryProcessOneEvent, fd: ends[1], cut: cut}
+	tb.Cleanup(func() {
+		_ = c.Close()
+		s.HangUp()
+	})
+	return c, s
+}
+
+// Join puts the client in a loop: from then on the server's methods turn the
+// loop, with all that is in it, and not the client alone.
+func (s *Server) Join(l *reactor.Loop) {
+	s.tb.Helper()
+	if err := l.Add(s.client); err != nil {
+		s.tb.Fatalf("conntest: Loop.Add: %v", err)
+	}
+	s.turn = l.TryProcessOneEvent
+}
+
+// Play takes turns by a script, a line each:
+//
+//	S: text    the server sends text and a line end
+//	S> text    the server sends text as it stands, Go escapes (\r \n \x00 \") undone
+//	C: text    the client must send just this line next
+//	C> text    the client must send just these bytes next, escapes undone
+//	C-         the client must have sent nothing more
+//	S.         the server hangs up
+//	S!         the server resets the connection
+//
+// Blank lines and lines that begin with "#" say nothing.
+func (s *Server) Play(script string) {
+	s.tb.Helper()
+	for line := range strings.Lines(script) {
+		line = strings.TrimLeft(strings.TrimRight(line, "\r\n"), " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		verb, text := line, ""
+		if len(line) > 2 {
+			verb, text = line[:2], strings.TrimPrefix(line[2:], " ")
+		}
+		switch verb {
+		case "S:":
+			s.Send(text + "\r\n")
+		case "S>":
+			s.Send(s.unescape(text))
+		case "C:":
+			s.Expect(text + "\r\n")
+		case "C>":
+			s.Expect(s.unescape(text))
+		case "C-":
+			s.ExpectNothing()
+		case "S.":
+			s.HangUp()
+			s.Drive()
+		case "S!":
+			s.Reset()
+			s.Drive()
+		default:
+			s.tb.Fatalf("conntest: script line %q begins with none of S: S> S. S! C: C> C- #", line)
+		}
+	}
+}
+
+func (s *Server) unescape(text string) string {
+	s.tb.Helper()
+	plain, err := unquote(text)
+	if err != nil {
+		s.tb.Fatalf("conntest: %q: %v", text, err)
+	}
+	return plain
+}
+
+// Send sends bytes to the client, cut as the test's Cut says, and lets it
+// process them.
+func (s *Server) Send(text string) {
+	s.tb.Helper()
+	for len(text) > 0 {
+		n := s.cut.next(s.sent, len(text))
+		s.write(text[:n])
+		s.sent += n
+		s.cut.reached(s.sent)
+		text = text[n:]
+		s.Drive()
+	}
+}
+
+// write writes all of p; while the client has not read enough, it is driven.
+func (s *Server) write(p string) {
+	s.tb.Helper()
+	for len(p) > 0 {
+		n, err := unix.Write(s.fd, []byte(p))
+		switch {
+		case err == unix.EAGAIN:
+			s.Drive()
+		case err == unix.EPIPE || err == unix.ECONNRESET || s.fd < 0:
+			return // the client has gone: what it makes of the rest cannot be seen
+		case err != nil:
+			s.tb.Fatalf("conntest: write: %v", err)
+		default:
+			p = p[n:]
+		}
+	}
+}
+
+// Drive lets the client process all that is ready, and takes in what it sends.
+func (s *Server) Drive() {
+	s.tb.Helper()
+	for {
+		did, err := s.turn()
+		took := false
+		for s.take() {
+			took = true
+		}
+		if !did && !took || err != nil {
+			return
+		}
+	}
+}
+
+// take reads what the client has sent.
+func (s *Server) take() bool {
+	var b [1 << 16]byte
+	n, err := unix.Read(s.fd, b[:])
+	if n <= 0 || err != nil {
+		return false
+	}
+	s.got.Write(b[:n])
+	return true
+}
+
+// Expect lets the client send, and fails unless the next bytes are want.
+func (s *Server) Expect(want string) {
+	s.tb.Helper()
+	s.Drive()
+	got := s.got.Next(len(want))
+	if string(got) != want {
+		s.tb.Fatalf("the client sends what was expected\n got: %q\nwant: %q", append(bytes.Clone(got), s.got.Bytes()...), want)
+	}
+}
+
+// ExpectNothing lets the client send, and fails if it does.
+func (s *Server) ExpectNothing() {
+	s.tb.Helper()
+	s.Drive()
+	if s.got.Len() > 0 {
+		s.tb.Fatalf("the client sends nothing\n got: %q", s.got.Bytes())
+	}
+}
+
+// Received lets the client send and returns all that was not yet expected.
+func (s *Server) Received() string {
+	s.Drive()
+	text := s.got.String()
+	s.got.Reset()
+	return text
+}
+
+// HangUp closes the server's end; the client has not been told yet.
+func (s *Server) HangUp() {
+	if s.fd >= 0 {
+		s.take()
+		_ = unix.Close(s.fd)
+		s.fd = -1
+	}
+}
+
+// Reset closes the server's end so that the client gets ECONNRESET, behind what
+// was sent before; the client has not been told yet.
+func (s *Server) Reset() {
+	s.tb.Helper()
+	if s.fd < 0 {
+		return
+	}
+	// The kernel resets a socket that is closed while input waits in it. A byte
+	// on the client's descriptor is the way to have some.
+	if fd, _ := s.client.GetSelectInfo(); fd >= 0 {
+		if _, err := unix.Write(fd, []byte{0}); err != nil && err != unix.EAGAIN {
+			s.tb.Fatalf("conntest: write: %v", err)
+		}
+	}
+	_ = unix.Close(s.fd)
+	s.fd = -1
+}
+
+// Log collects what callbacks got, one line a reply, for a test to compare.
+type Log struct{ lines []string }
+
+// Proc returns a callback that writes down its replies under a name:
+// `name 5 FETCH "(FLAGS ())"`; the end of a connection with its error.
+func (l *Log) Proc(name string) conn.Proc {
+	return func(_ *conn.Client, _ any, r *conn.Reply) {
+		line := name
+		if r.MsgNo >= 0 {
+			line += fmt.Sprintf(" %d", r.MsgNo)
+		}
+		line += fmt.Sprintf(" %s %q", r.Keyword, r.Text)
+		if r.Err != nil {
+			line += " " + r.Err.Error()
+		}
+		l.lines = append(l.lines, line)
+	}
+}
+
+// OnClose is for Dialer.OnClose and writes down why a connection ended:
+// `closed: EOF`.
+func (l *Log) OnClose(_ *conn.Client, err error) { l.Add("closed: " + err.Error()) }
+
+// Add writes a line of the test's own.
+func (l *Log) Add(line string) { l.lines = append(l.lines, line) }
+
+// Take returns the lines since the last Take.
+func (l *Log) Take() []string {
+	lines := l.lines
+	l.lines = nil
+	return lines
+}

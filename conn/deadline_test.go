@@ -1,0 +1,120 @@
+package conn
+
+import (
+	"errors"
+	"net"
+	"testing"
+	"time"
+)
+
+func TestDeadlines(t *testing.T) {
+	idle := &Command{OnContinue: func(*Client, any, *Reply) {}}
+	cases := []struct {
+		name string
+		do   func(t *testing.T, r *rig)
+		wait string        // "": none
+		left time.Duration // from now
+	}{
+		{"greeting", func(t *testing.T, r *rig) {}, "greeting", 30 * time.Second},
+		{"nothing to wait for", func(t *testing.T, r *rig) { r.say("* OK\r\n") }, "", 0},
+		{"command", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			r.clock = r.clock.Add(time.Hour)
+			mustSend(t, r.c, nil, "NOOP")
+		}, "command", 5 * time.Minute},
+		{"command, the server keeps talking", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			mustSend(t, r.c, nil, "NOOP")
+			r.clock = r.clock.Add(4 * time.Minute)
+			r.say("* 1 EXI")
+			r.clock = r.clock.Add(time.Minute)
+		}, "command", 4 * time.Minute},
+		{"command done", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			mustSend(t, r.c, nil, "NOOP")
+			r.drive()
+			r.say("a1 OK\r\n")
+		}, "", 0},
+		{"dialogue before its +", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			if err := r.c.SendCommand(idle, "IDLE"); err != nil {
+				t.Fatal(err)
+			}
+			r.drive()
+		}, "command", 5 * time.Minute},
+		{"dialogue", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			if err := r.c.SendCommand(idle, "IDLE"); err != nil {
+				t.Fatal(err)
+			}
+			r.drive()
+			r.say("+ idling\r\n")
+		}, "", 0},
+		{"dialogue answered", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			if err := r.c.SendCommand(idle, "IDLE"); err != nil {
+				t.Fatal(err)
+			}
+			r.drive()
+			r.say("+ idling\r\n")
+			r.clock = r.clock.Add(time.Hour)
+			if err := r.c.Continue("DONE"); err != nil {
+				t.Fatal(err)
+			}
+			r.drive()
+		}, "command", 5 * time.Minute},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t, &Dialer{}, nil)
+			tc.do(t, r)
+			at, ok := r.c.NextDeadline()
+			if !ok {
+				if tc.wait != "" {
+					t.Fatalf("there is a deadline for: %s", tc.wait)
+				}
+				r.clock = r.clock.Add(24 * time.Hour)
+				if err := r.drive(); err != nil {
+					t.Fatalf("without a deadline nothing expires: %v", err)
+				}
+				return
+			}
+			if tc.wait == "" || at.Sub(r.clock) != tc.left {
+				t.Fatalf("the deadline is in %v: %v", tc.left, at.Sub(r.clock))
+			}
+			r.clock = at.Add(-1)
+			if err := r.drive(); err != nil {
+				t.Fatalf("nothing expires a nanosecond early: %v", err)
+			}
+			r.clock = at
+			err := r.drive()
+			var timeout *TimeoutError
+			var netErr net.Error
+			if !errors.As(err, &timeout) || timeout.Wait != tc.wait || !errors.As(err, &netErr) || !netErr.Timeout() {
+				t.Fatalf("the wait %q ends in time: %v", tc.wait, err)
+			}
+		})
+	}
+}
+
+func TestDeadlineOptions(t *testing.T) {
+	r := newRig(t, &Dialer{Timeouts: Timeouts{Greeting: time.Second, Command: -1}}, nil)
+	if at, ok := r.c.NextDeadline(); !ok || at.Sub(r.clock) != time.Second {
+		t.Errorf("Timeouts.Greeting holds: %v %v", at, ok)
+	}
+	r.say("* OK\r\n")
+	mustSend(t, r.c, nil, "NOOP")
+	if at, ok := r.c.NextDeadline(); ok {
+		t.Errorf("a negative timeout is none: %v", at)
+	}
+}
+
+// Data that came in time counts though the call comes late: a suspended
+// machine must not find all its connections dead.
+func TestDeadlineAfterData(t *testing.T) {
+	r := newRig(t, &Dialer{}, nil)
+	r.clock = r.clock.Add(time.Hour)
+	if r.say("* OK\r\n"); r.c.Err() != nil {
+		t.Errorf("what arrived is processed before the deadline is looked at: %v", r.c.Err())
+	}
+}

@@ -1,0 +1,177 @@
+package conn
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/imclient/imclient/reactor"
+	"github.com/imclient/imclient/wire"
+)
+
+// Dialer holds what a connection is made with. Its zero value is ready to use.
+// One Dialer serves any number of connections, which keep looking at it: it
+// must not be changed once it has been used.
+type Dialer struct {
+	// Callbacks are registered before the greeting can arrive.
+	Callbacks []Callback
+	// OnClose is called once, last of all callbacks, with the reason why the
+	// connection ended (see [Client.Err]).
+	OnClose func(c *Client, err error)
+	// Warn is told what a person should know and no error says. nil: nobody is.
+	Warn func(c *Client, text string)
+	// Trace gets the protocol line by line, without line ends: "C: " and "S: "
+	// lines, and "# " for remarks. What was sent as a secret shows as "***" and
+	// literals without their contents. It runs within the calls that drive the
+	// connection and must not drive it.
+	Trace func(c *Client, line string)
+	// AllowCleartextAuth allows secrets (%p) on connections that anybody on the
+	// way may read. Loopback and unix sockets need no permission.
+	AllowCleartextAuth bool
+	// TagPrefix begins every tag, letters and digits, the last a letter. "": two
+	// random letters for each connection, so that nobody can answer a command
+	// who has not seen it.
+	TagPrefix string
+	// Timeouts bound the waits.
+	Timeouts Timeouts
+	// Limits bound what a server may send.
+	Limits wire.Limits
+	// JunkAllowance is how many lines that are no reply of ours are skipped
+	// between two completed commands before they end the connection. 0 means 16,
+	// a negative number none.
+	JunkAllowance int
+
+	kernel kernel // nil: the real one
+}
+
+const defaultJunkAllowance = 16
+
+func (d *Dialer) junkAllowance() int {
+	if d.JunkAllowance == 0 {
+		return defaultJunkAllowance
+	}
+	return max(d.JunkAllowance, 0)
+}
+
+func (d *Dialer) system() kernel {
+	if d.kernel != nil {
+		return d.kernel
+	}
+	return system{}
+}
+
+// Connect connects with the zero Dialer. See [Dialer.Connect].
+func Connect(host, port string) (*Client, error) { return new(Dialer).Connect(host, port) }
+
+// Connect connects to a host (imclient_connect) and blocks until the
+// connection stands or all addresses have failed. host is a name, an address,
+// or the path of a unix socket, which begins with "/". port is a number or a
+// service's name; "" is "143". The greeting is not read: it is the first
+// untagged reply.
+//
+// The page's -1 is [ErrHostNotFound], its -2 [ErrServiceNotFound], its errno an
+// *os.SyscallError; [*TimeoutError] when Dialer.Timeouts ends the wait.
+func (d *Dialer) Connect(host, port string) (*Client, error) {
+	l, err := reactor.New()
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	var client *Client
+	var result error
+	done := false
+	d.ConnectAsync(context.Background(), l, host, port, func(c *Client, err error) {
+		client, result, done = c, err, true
+	})
+	for !done {
+		if err := l.ProcessOneEvent(); err != nil {
+			return nil, err
+		}
+	}
+	if result != nil {
+		return nil, result
+	}
+	if err := l.Remove(client); err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+// Attach makes a Client of a connected stream socket: TCP, a unix socket, an
+// end of a socketpair. serverName is the name for TLS and Kerberos. The Client
+// owns fd from then on; after an error it is still the caller's. Errors are
+// *os.SyscallError and [ErrMisuse] (a bad TagPrefix).
+func (d *Dialer) Attach(fd int, serverName string) (*Client, error) {
+	prefix, err := d.tagPrefix()
+	if err != nil {
+		return nil, err
+	}
+	k := d.system()
+	peer, err := k.peer(fd)
+	if err != nil {
+		return nil, os.NewSyscallError("getpeername", err)
+	}
+	if err := k.adopt(fd); err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if _, unixSocket := peer.(*unix.SockaddrUnix); !unixSocket {
+		patience(k, fd)
+	}
+	c := &Client{
+		d:         d,
+		name:      serverName,
+		prefix:    prefix,
+		transport: transport{k: k, fd: fd},
+		local:     isLocal(peer),
+		head:      -1,
+		since:     k.now(),
+	}
+	c.pending.first, c.pending.next = 1, 1
+	c.framer.Limits = &d.Limits
+	c.framer.NoLiteral = c.noLiteral
+	c.shareCallbacks(d.Callbacks)
+	if d.Trace != nil {
+		c.trace = &tracer{c: c, emit: d.Trace}
+		c.trace.note("connected to %s", serverName)
+	}
+	return c, nil
+}
+
+// isLocal reports whether what is sent to peer stays on this machine.
+func isLocal(peer unix.Sockaddr) bool {
+	switch a := peer.(type) {
+	case *unix.SockaddrUnix:
+		return true
+	case *unix.SockaddrInet4:
+		return netip.AddrFrom4(a.Addr).IsLoopback()
+	case *unix.SockaddrInet6:
+		return netip.AddrFrom16(a.Addr).Unmap().IsLoopback()
+	}
+	return false
+}
+
+// tagPrefix returns the prefix of a new connection's tags.
+func (d *Dialer) tagPrefix() (string, error) {
+	if d.TagPrefix == "" {
+		return randomPrefix(), nil
+	}
+	for i := range len(d.TagPrefix) {
+		b := d.TagPrefix[i]
+		letter := 'a' <= b|0x20 && b|0x20 <= 'z'
+		if !letter && (b < '0' || b > '9' || i == len(d.TagPrefix)-1) {
+			return "", fmt.Errorf("%w: TagPrefix %q is not letters and digits that end in a letter", ErrMisuse, d.TagPrefix)
+		}
+	}
+	return d.TagPrefix, nil
+}
+
+func randomPrefix() string {
+	var b [2]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	return string([]byte{letters[int(b[0])%len(letters)], letters[int(b[1])%len(letters)]})
+}

@@ -1,0 +1,87 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Errors of the caller's making, and of names. The other errors of this
+// package are *wire.SyntaxError and *wire.LimitError (the server broke the
+// protocol or a limit), [*ReplyError] (it said NO or BAD), [*TimeoutError] (it
+// kept silent), [*os.SyscallError] (the system), io.EOF and
+// io.ErrUnexpectedEOF (it hung up, between replies or within one). All may be
+// wrapped: use errors.Is and errors.As.
+var (
+	// ErrHostNotFound is the manual page's -1: the host has no address.
+	ErrHostNotFound = errors.New("conn: host not found")
+	// ErrServiceNotFound is the manual page's -2: the port is neither a number
+	// nor a known service.
+	ErrServiceNotFound = errors.New("conn: service not found")
+	// ErrClosed means that Close was called.
+	ErrClosed = errors.New("conn: connection closed by this side")
+	// ErrMisuse is the family of calls that cannot be right: errors.Is(err,
+	// ErrMisuse) holds for each of them.
+	ErrMisuse = errors.New("conn: misuse")
+	// ErrReentrant means that a call which waits was made on a connection from
+	// one of its own callbacks.
+	ErrReentrant = fmt.Errorf("%w: a callback drives its own connection", ErrMisuse)
+	// ErrInLoop means that a call which waits was made on a connection that a
+	// reactor.Loop drives.
+	ErrInLoop = fmt.Errorf("%w: the connection is driven by a loop", ErrMisuse)
+	// ErrCleartext means that a secret would have crossed a network in the
+	// clear. Nothing was sent. See Dialer.AllowCleartextAuth.
+	ErrCleartext = errors.New("conn: refused to send a secret in the clear")
+)
+
+// ReplyError is a tagged NO or BAD: the server understood and refused, or did
+// not understand.
+type ReplyError struct {
+	Keyword string // "NO" or "BAD", as received
+	Text    string // what the server said, at most 200 bytes of it
+}
+
+func (e *ReplyError) Error() string {
+	return "conn: server answered " + e.Keyword + ": " + strconv.QuoteToASCII(e.Text)
+}
+
+// TimeoutError says which wait was too long. It is a net.Error.
+type TimeoutError struct {
+	Wait string        // "resolve", "connect", "greeting" or "command"
+	Was  time.Duration // the limit, see [Timeouts]
+}
+
+func (e *TimeoutError) Error() string {
+	return "conn: no progress for " + e.Was.String() + " while waiting: " + e.Wait
+}
+
+// Timeout reports true (net.Error).
+func (e *TimeoutError) Timeout() bool { return true }
+
+// Temporary reports false (net.Error): the connection has ended.
+func (e *TimeoutError) Temporary() bool { return false }
+
+// endError is what the "EOF" completion of a command carries: why the
+// connection ended, and whether the command may have reached the server.
+type endError struct {
+	cause     error
+	unwritten bool
+}
+
+func (e *endError) Error() string {
+	if e.unwritten {
+		return e.cause.Error() + " (command not sent)"
+	}
+	return e.cause.Error()
+}
+
+func (e *endError) Unwrap() error { return e.cause }
+
+// SafeToRetry reports whether err, from a Reply with the keyword "EOF", says
+// that no byte of its command was written, so that sending it again on another
+// connection cannot do its work twice.
+func SafeToRetry(err error) bool {
+	var e *endError
+	return errors.As(err, &e) && e.unwritten
+}

@@ -1,0 +1,104 @@
+package conn
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// command is what is remembered of a command until its tagged reply.
+type command struct {
+	finish     Proc
+	rock       any
+	onContinue Proc
+	begin, end int64 // positions in the queue; end 0: the place is empty
+}
+
+// pending is the commands without a tagged reply, found by the number in their
+// tag: a ring whose places are consecutive numbers. Completed out of order,
+// a place stays empty until the older ones are done.
+type pending struct {
+	ring  *ring
+	first uint64 // the oldest that may be there
+	next  uint64 // the number of the next command
+}
+
+// ring has a power of two of places. Rings are pooled: one that a burst of
+// pipelining has stretched does not stay with an idle connection.
+type ring struct{ places []command }
+
+const keptPlaces = 2
+
+var ringPools [24]sync.Pool
+
+func newRing(n int) *ring {
+	class := bits.Len(uint(n - 1))
+	if class < len(ringPools) {
+		if r, ok := ringPools[class].Get().(*ring); ok {
+			return r
+		}
+	}
+	return &ring{make([]command, 1<<class)}
+}
+
+// release gives back a ring whose places are all empty.
+func (r *ring) release() {
+	if class := bits.Len(uint(len(r.places) - 1)); class < len(ringPools) {
+		ringPools[class].Put(r)
+	}
+}
+
+func (p *pending) len() int { return int(p.next - p.first) }
+
+func (p *pending) at(number uint64) *command {
+	return &p.ring.places[number&uint64(len(p.ring.places)-1)]
+}
+
+// add makes a place for the command next, and returns it.
+func (p *pending) add() *command {
+	if p.ring == nil {
+		p.ring = newRing(1)
+	} else if n := len(p.ring.places); p.len() == n {
+		old := *p
+		p.ring = newRing(2 * n)
+		for i := old.first; i != old.next; i++ {
+			*p.at(i) = *old.at(i)
+		}
+		clear(old.ring.places)
+		old.ring.release()
+	}
+	p.next++
+	return p.at(p.next - 1)
+}
+
+// find returns a pending command; nil when there is none of that number.
+func (p *pending) find(number uint64) *command {
+	if number-p.first >= p.next-p.first {
+		return nil
+	}
+	if c := p.at(number); c.end != 0 {
+		return c
+	}
+	return nil
+}
+
+// oldest returns the oldest pending command, nil when there is none.
+func (p *pending) oldest() *command {
+	if p.len() == 0 {
+		return nil
+	}
+	return p.at(p.first)
+}
+
+// take removes a pending command and returns it.
+func (p *pending) take(number uint64) command {
+	c := *p.at(number)
+	*p.at(number) = command{}
+	for p.first != p.next && p.at(p.first).end == 0 {
+		p.first++
+	}
+	if p.first == p.next && len(p.ring.places) > keptPlaces {
+		p.ring.release()
+		p.ring = nil
+	}
+	return c
+}

@@ -1,0 +1,275 @@
+package conn
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/imclient/imclient/wire"
+)
+
+// replyBudget is how many replies one connection dispatches in a turn of a
+// loop. With one read of readSize a turn, it keeps a flooding server from
+// starving the others.
+const replyBudget = 256
+
+// input is one input event: at most one read, and the dispatch of what it
+// brought. It reports whether there was anything.
+func (c *Client) input(s *scratch) (did bool) {
+	s.budget = replyBudget
+	var eof bool
+	var err error
+	switch {
+	case c.backlog:
+		c.process(s, c.in.b[c.start:])
+		did = true
+	case len(c.transport.layers) == 0:
+		p := c.readInto(s)
+		var n int
+		n, eof, err = c.transport.read(p)
+		did = n > 0
+		c.got(s, p[:n])
+	default:
+		var n int
+		n, eof, err = c.transport.receive(s.in[:])
+		did = n > 0
+	}
+	if err == nil && len(c.transport.layers) > 0 {
+		err = c.drain(s)
+	}
+	switch {
+	case err != nil:
+		c.fail(err)
+	case eof:
+		c.fail(io.EOF)
+	}
+	return did || eof || err != nil
+}
+
+// drain dispatches all that the layers have decoded, so that nothing lies
+// hidden in them when the caller sleeps.
+func (c *Client) drain(s *scratch) error {
+	for c.state < closing && !c.backlog {
+		p := c.readInto(s)
+		n, err := c.transport.decoded(p)
+		if n == 0 || err != nil {
+			return err
+		}
+		c.got(s, p[:n])
+	}
+	return nil
+}
+
+// minRead is the least room for a read behind a kept reply.
+const minRead = 2048
+
+// readInto returns where to read to: the memory of this call, or behind the
+// unfinished reply that is kept.
+func (c *Client) readInto(s *scratch) []byte {
+	if c.in == nil {
+		return s.in[:]
+	}
+	if c.start > 0 {
+		c.in.b = c.in.b[:copy(c.in.b, c.in.b[c.start:])]
+		c.start = 0
+	}
+	c.in.room(max(minRead, len(c.in.b)/2))
+	return c.in.b[len(c.in.b):cap(c.in.b)]
+}
+
+// got takes bytes that were just read to where readInto said.
+func (c *Client) got(s *scratch, p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	c.stats.Reads++
+	c.stats.BytesIn += uint64(len(p))
+	c.since = c.transport.k.now()
+	if c.in != nil {
+		c.in.b = c.in.b[:len(c.in.b)+len(p)]
+		p = c.in.b
+	}
+	c.process(s, p)
+}
+
+// process dispatches b, which begins with an undelivered reply, and keeps what
+// is not done: the beginning of a reply, or what the budget left.
+func (c *Client) process(s *scratch, b []byte) {
+	start, pos := c.dispatch(s, b)
+	c.framed = pos - start
+	rest := b[start:]
+	switch {
+	case len(rest) == 0 || c.state >= closing:
+		c.forget()
+	case c.in == nil:
+		c.in = newBuffer(len(rest))
+		c.in.b = append(c.in.b, rest...)
+	default:
+		c.start += start
+	}
+}
+
+// forget gives the kept bytes back.
+func (c *Client) forget() {
+	if c.in != nil {
+		c.in.release()
+		c.in, c.start = nil, 0
+	}
+}
+
+// dispatch delivers the replies in b, whose first c.framed bytes the framer
+// has consumed. It returns where the first undelivered reply starts, and how
+// far the framer got.
+func (c *Client) dispatch(s *scratch, b []byte) (start, pos int) {
+	pos = c.framed
+	c.backlog = false
+	for {
+		ev, n, err := c.framer.Next(b[pos:])
+		if err != nil {
+			c.fail(err)
+			return start, pos
+		}
+		c.trace.received(&ev)
+		pos += n
+		switch ev.Kind {
+		case wire.KindNone:
+			return start, pos
+		case wire.KindText:
+			if c.head < 0 {
+				c.head = len(ev.Data)
+			}
+		case wire.KindEnd:
+			end := pos - n
+			c.deliver(s, b[start:end:end], c.head)
+			wire.Poison(b[start:end])
+			c.head = -1
+			start = pos
+			if c.state >= closing {
+				return start, pos
+			}
+			if s.budget--; s.budget <= 0 && c.notify != nil && pos < len(b) {
+				c.backlog = true
+				return start, pos
+			}
+		}
+	}
+}
+
+// deliver hands one reply, without its line end, to whom it concerns. head is
+// the length of its first line up to a literal.
+func (c *Client) deliver(s *scratch, reply []byte, head int) {
+	c.stats.Replies++
+	if c.state == greeting {
+		c.setState(ready)
+	}
+	h, err := wire.ParseHead(reply[:head])
+	if err != nil {
+		c.skip(&c.stats.Junk.Malformed, err)
+		return
+	}
+	r := &s.reply
+	*r = Reply{MsgNo: h.Number, Text: reply[h.Text:]}
+	switch h.Kind {
+	case wire.Untagged:
+		c.untagged(&h, r)
+	case wire.Tagged:
+		c.tagged(&h, r, reply)
+	case wire.Continuation:
+		c.continuation(r, reply)
+	}
+	*r = Reply{}
+}
+
+func (c *Client) untagged(h *wire.Head, r *Reply) {
+	cb := c.lookup(h.Keyword, h.Number >= 0)
+	if cb == nil || cb.Proc == nil {
+		return
+	}
+	if string(h.Keyword) == cb.Keyword {
+		r.Keyword = cb.Keyword
+	} else {
+		r.Keyword = intern(h.Keyword)
+	}
+	cb.Proc(c, cb.Rock, r)
+}
+
+// tagged completes a command, or calls its proc for a reply in between (ACAP,
+// IMSP). A server that answers what it cannot have seen is lying.
+func (c *Client) tagged(h *wire.Head, r *Reply, line []byte) {
+	number, ok := c.parseTag(h.Tag)
+	cmd := c.pending.find(number)
+	if !ok || cmd == nil {
+		c.skip(&c.stats.Junk.UnknownTag, syntax("a tagged reply to no pending command", line))
+		return
+	}
+	written := c.out.position()
+	status := wire.StatusOf(h.Keyword)
+	if written <= cmd.begin || written < cmd.end && status == wire.OK {
+		c.fail(syntax("a tagged reply to a command that was not yet sent", line))
+		return
+	}
+	r.Keyword = intern(h.Keyword)
+	switch status {
+	case wire.OK, wire.NO, wire.BAD:
+		done := c.pending.take(number)
+		c.out.completed(number)
+		c.junk = 0
+		c.stats.Commands++
+		if done.finish != nil {
+			done.finish(c, done.rock, r)
+		}
+	default:
+		if cmd.finish != nil {
+			cmd.finish(c, cmd.rock, r)
+		}
+	}
+}
+
+// continuation is a "+": for a literal, for a command with OnContinue, or for
+// nobody.
+func (c *Client) continuation(r *Reply, line []byte) {
+	m := c.out.waiting()
+	switch {
+	case m == nil:
+		c.skip(&c.stats.Junk.Continuation, syntax(`a "+" that nothing waits for`, line))
+	case m.kind == waitMark:
+		c.out.pop(1)
+		c.out.settle()
+	case m.held:
+		m.held = false
+	default:
+		m.owed++
+		cmd := c.pending.find(m.number)
+		r.Keyword = "+"
+		cmd.onContinue(c, cmd.rock, r)
+	}
+}
+
+// parseTag returns the number in one of our tags.
+func (c *Client) parseTag(tag []byte) (uint64, bool) {
+	digits, ok := bytes.CutPrefix(tag, []byte(c.prefix))
+	if !ok || len(digits) == 0 || len(digits) > 18 || digits[0] == '0' {
+		return 0, false
+	}
+	var n uint64
+	for _, d := range digits {
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		n = 10*n + uint64(d-'0')
+	}
+	return n, true
+}
+
+// skip passes over a line that is no reply of ours, within the allowance.
+func (c *Client) skip(counter *uint64, err error) {
+	*counter++
+	c.trace.note("skipped: %v", err)
+	c.junk++
+	if int(c.junk) > c.d.junkAllowance() {
+		c.fail(err)
+	}
+}
+
+func syntax(reason string, line []byte) error {
+	return &wire.SyntaxError{Reason: reason, Input: string(line[:min(len(line), 200)])}
+}

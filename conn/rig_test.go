@@ -1,0 +1,112 @@
+package conn
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// rig is a client whose kernel a test can bend: a clock that only moves by
+// hand, a peer that lives where the test says, system calls that are counted or
+// fail.
+type rig struct {
+	system
+	t      testing.TB
+	c      *Client
+	server int // the other end of the client's socketpair
+	clock  time.Time
+	from   unix.Sockaddr // the peer's address; nil: the real one
+
+	maxRead, maxWrite int // bytes of one call; 0: no bound
+	writeErr          error
+	reads, writes     int
+}
+
+func newRig(t testing.TB, d *Dialer, bend func(*rig)) *rig {
+	t.Helper()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, server: ends[1], clock: time.Unix(1e9, 0)}
+	if bend != nil {
+		bend(r)
+	}
+	d.kernel = r
+	if d.TagPrefix == "" {
+		d.TagPrefix = "a"
+	}
+	if r.c, err = d.Attach(ends[0], "server.test"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = r.c.Close()
+		_ = unix.Close(r.server)
+	})
+	return r
+}
+
+func (r *rig) now() time.Time { return r.clock }
+
+func (r *rig) peer(fd int) (unix.Sockaddr, error) {
+	if r.from != nil {
+		return r.from, nil
+	}
+	return r.system.peer(fd)
+}
+
+func (r *rig) read(fd int, p []byte) (int, error) {
+	r.reads++
+	if r.maxRead > 0 {
+		p = p[:min(len(p), r.maxRead)]
+	}
+	return r.system.read(fd, p)
+}
+
+func (r *rig) write(fd int, p []byte) (int, error) {
+	r.writes++
+	if r.writeErr != nil {
+		return 0, r.writeErr
+	}
+	if r.maxWrite > 0 {
+		p = p[:min(len(p), r.maxWrite)]
+	}
+	return r.system.write(fd, p)
+}
+
+// say sends bytes from the server and lets the client process them.
+func (r *rig) say(text string) {
+	r.t.Helper()
+	if _, err := unix.Write(r.server, []byte(text)); err != nil {
+		r.t.Fatal(err)
+	}
+	r.drive()
+}
+
+// drive calls the client until nothing is ready, and returns the last error.
+func (r *rig) drive() error {
+	for {
+		did, err := r.c.TryProcessOneEvent()
+		if !did || err != nil {
+			return err
+		}
+	}
+}
+
+// heard returns what the client has sent.
+func (r *rig) heard() string {
+	var b [1 << 16]byte
+	n, err := unix.Read(r.server, b[:])
+	if err != nil || n < 0 {
+		return ""
+	}
+	return string(b[:n])
+}
+
+func mustSend(t testing.TB, c *Client, finish Proc, format string, args ...any) {
+	t.Helper()
+	if err := c.Send(finish, nil, format, args...); err != nil {
+		t.Fatalf("Send %q: %v", format, err)
+	}
+}

@@ -1,0 +1,188 @@
+package conn
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/imclient/imclient/wire"
+)
+
+// Command is what a command may carry besides its text.
+type Command struct {
+	// Finish is called once, with Rock: for the tagged OK, NO or BAD, or with the
+	// keyword "EOF" when the connection ends first. Before that it gets tagged
+	// replies with other keywords (ACAP and IMSP send them). nil: no call.
+	Finish Proc
+	Rock   any
+	// OnContinue makes the command a dialogue, like IDLE: it is called, with Rock,
+	// for each "+" that is not for one of the command's literals, and
+	// [Client.Continue] answers. Later commands wait until this one has
+	// completed, because the server would take them for answers.
+	OnContinue Proc
+}
+
+// Send queues a command (imclient_send) and never blocks. format is text with
+// the verbs of [wire.AppendCommand]; the tag and the line end are added. finish
+// is called with rock when the command completes; it may be nil.
+//
+// The whole command is formatted before any of it is queued: after an error,
+// a *wire.FormatError, [ErrCleartext] or the reason why the connection has
+// ended, nothing is sent. What %l and %L refer to is sent in place: it must
+// not change until the command completes. Legal in a callback.
+func (c *Client) Send(finish Proc, rock any, format string, args ...any) error {
+	return c.send(command{finish: finish, rock: rock}, format, args)
+}
+
+// SendCommand is Send with all that a command may carry. cmd is copied.
+func (c *Client) SendCommand(cmd *Command, format string, args ...any) error {
+	return c.send(command{finish: cmd.Finish, rock: cmd.Rock, onContinue: cmd.OnContinue}, format, args)
+}
+
+func (c *Client) send(cmd command, format string, args []any) error {
+	if c.err != nil {
+		return c.err
+	}
+	literals := wire.Synchronizing
+	if c.flags&NonSyncLiteral != 0 {
+		literals = wire.NonSynchronizing
+	}
+	number := c.pending.next
+	buf := c.out.open()
+	begin := len(buf.b)
+	b := append(buf.b, c.prefix...)
+	b = strconv.AppendUint(b, number, 10)
+	b = append(b, ' ')
+	b, marks, err := wire.AppendCommand(b, nil, literals, format, args)
+	if err == nil && !c.maySend(marks) {
+		err = ErrCleartext
+	}
+	if err != nil {
+		clear(b[begin:]) // it may hold a secret
+		c.out.settle()
+		return err
+	}
+	buf.b = append(b, '\r', '\n')
+
+	cmd.begin = c.out.base + int64(begin)
+	cmd.end = c.out.end()
+	c.addMarks(marks, &cmd, number, format)
+	if c.pending.len() == 0 && !c.busy {
+		c.since = c.transport.k.now() // its wait begins; in a callback since is now
+	}
+	*c.pending.add() = cmd
+	c.changed()
+	return nil
+}
+
+// maySend holds secrets back from networks that anybody may listen to.
+func (c *Client) maySend(marks []wire.Mark) bool {
+	if c.local || c.d.AllowCleartextAuth {
+		return true
+	}
+	for i := range marks {
+		if marks[i].Kind == wire.MarkSecret {
+			return false
+		}
+	}
+	return true
+}
+
+// addMarks takes over what the formatter has marked, whose offsets count from
+// the beginning of the buffer.
+func (c *Client) addMarks(marks []wire.Mark, cmd *command, number uint64, format string) {
+	for i := range marks {
+		m := &marks[i]
+		at := c.out.base + int64(m.At)
+		switch m.Kind {
+		case wire.MarkWait:
+			c.out.marks = append(c.out.marks, mark{kind: waitMark, at: at, end: cmd.end, number: number})
+		case wire.MarkReference:
+			c.out.marks = append(c.out.marks, mark{kind: referenceMark, at: at, end: cmd.end, number: number, data: m.Data})
+		case wire.MarkSecret:
+			c.out.secret = true
+			if c.trace != nil {
+				c.trace.secrets = append(c.trace.secrets, span{at, c.out.base + int64(m.End)})
+			}
+		}
+	}
+	if cmd.onContinue != nil {
+		c.out.marks = append(c.out.marks, mark{
+			kind: holdMark, at: cmd.end, end: cmd.end, number: number,
+			secret: isAuthenticate(format),
+		})
+	}
+}
+
+// isAuthenticate tells whether what is said in a dialogue is a secret.
+func isAuthenticate(format string) bool {
+	const verb = "AUTHENTICATE"
+	return len(format) >= len(verb) && strings.EqualFold(format[:len(verb)], verb)
+}
+
+// Continue answers a "+" in the dialogue of the oldest command that has
+// OnContinue: text and a line end are sent, "DONE" ends an IDLE. When the "+"
+// has not come yet, text is kept until it does, and then OnContinue is not
+// called for it; only one text is kept. [ErrMisuse] when there is no such
+// command, when a text is kept already, or when text holds CR, LF or NUL.
+// Legal in a callback.
+func (c *Client) Continue(text string) error {
+	if c.err != nil {
+		return c.err
+	}
+	m := c.out.dialogue()
+	switch {
+	case m == nil:
+		return fmt.Errorf("%w: Continue without a command that has OnContinue", ErrMisuse)
+	case m.held:
+		return fmt.Errorf("%w: Continue twice before the server asked once", ErrMisuse)
+	case strings.ContainsAny(text, "\r\n\x00"):
+		return fmt.Errorf("%w: Continue with CR, LF or NUL in its text", ErrMisuse)
+	}
+	m.data = append(append(bytes.Clone(m.data), text...), '\r', '\n')
+	if m.owed == 0 {
+		m.held = true
+		return nil
+	}
+	m.owed--
+	if !c.busy {
+		c.since = c.transport.k.now()
+	}
+	c.changed()
+	return nil
+}
+
+// maxWrites bounds the writes of one event, so that one connection's output
+// does not keep a loop from the others.
+const maxWrites = 4
+
+// flush writes what may be written now. It reports whether any byte left.
+func (c *Client) flush(s *scratch) (wrote bool, err error) {
+	if c.transport.pending() {
+		if err := c.transport.flush(); err != nil {
+			return false, err
+		}
+		wrote = !c.transport.pending()
+	}
+	for range maxWrites {
+		if !c.out.sendable() {
+			break
+		}
+		n, err := c.transport.write(c.out.gather(s.iov[:0]))
+		if err != nil {
+			return wrote, err
+		}
+		if n == 0 {
+			break
+		}
+		wrote = true
+		c.stats.Writes++
+		c.stats.BytesOut += uint64(n)
+		c.out.took(n, c.trace)
+		if c.transport.blocked {
+			break
+		}
+	}
+	return wrote, nil
+}

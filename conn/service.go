@@ -1,0 +1,28 @@
+package conn
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+)
+
+// services are known also where there is no /etc/services.
+var services = map[string]int{"imap": 143, "imap2": 143, "imsp": 406, "acap": 674, "imaps": 993}
+
+// servicePort returns the number of a port that was given as a number or as a
+// service's name; "" is IMAP's, as the C library has it.
+func servicePort(port string) (int, error) {
+	if port == "" {
+		port = "imap"
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err == nil && n > 0 {
+		return int(n), nil
+	}
+	if n, ok := services[port]; ok {
+		return n, nil
+	}
+	if n, err := net.LookupPort("tcp", port); err == nil && n > 0 {
+		return n, nil
+	}
+	return 0, fmt.Errorf("%w: %q is neither a port number nor a service in /etc/services", ErrServiceNotFound, port)
+}

@@ -1,0 +1,35 @@
+package conn
+
+// state is where a client is in its life. Only setState changes it.
+type state uint8
+
+const (
+	// greeting: connected, nothing heard. Commands are written all the same,
+	// as the C library does; what is special is the deadline. The first reply,
+	// whatever it is, leads to ready.
+	greeting state = iota
+	// ready: replies and commands flow. Ends in closing.
+	ready
+	// closing: the end is decided, by the peer, an error or Close, and err says
+	// why. No reply is dispatched any more. What is left is done when the
+	// outermost call returns: closing the descriptor, then the last callbacks.
+	closing
+	// closed: final. The descriptor is gone and the last callbacks run or have
+	// run: the commands' "EOF", oldest first, then OnClose.
+	closed
+)
+
+// moves lists the legal transitions; a test walks all pairs.
+var moves = [...]uint8{
+	greeting: 1<<ready | 1<<closing,
+	ready:    1 << closing,
+	closing:  1 << closed,
+	closed:   0,
+}
+
+func (c *Client) setState(s state) {
+	if moves[c.state]&(1<<s) == 0 {
+		panic("conn: illegal transition")
+	}
+	c.state = s
+}

@@ -1,0 +1,185 @@
+package reactor
+
+import (
+	"encoding/binary"
+	"math"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The epoll data of our own descriptors, where those of sources have theirs.
+const (
+	wakeToken  = -1
+	alarmToken = -2
+)
+
+// epoll is the poller of Linux: epoll(7), eventfd(2) to be woken, and for deadlines
+// that a foreign wait must see a timerfd_create(2), made when first needed.
+//
+// Both are edge-triggered, so that nobody need read them: epoll_wait reports each
+// write and each expiry once, which is what the contract calls consuming.
+type epoll struct {
+	k       kernel
+	ep      int
+	wakeFD  int
+	alarmFD int // -1: not made yet
+	raw     []unix.EpollEvent
+	spec    unix.ItimerSpec // here, not on the stack, so that nothing is allocated
+	ev      unix.EpollEvent
+	drain   [8]byte
+}
+
+var one = binary.NativeEndian.AppendUint64(nil, 1)
+
+func newPoller() (poller, error) { return newEpoll(linux{}) }
+
+func newEpoll(k kernel) (*epoll, error) {
+	p := &epoll{k: k, ep: -1, wakeFD: -1, alarmFD: -1}
+	var err error
+	if p.ep, err = k.epollCreate(); err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	if p.wakeFD, err = k.eventfd(); err != nil {
+		k.close(p.ep)
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	if err := p.own(p.wakeFD, wakeToken); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// own adds a descriptor of ours, readable by edges.
+func (p *epoll) own(fd int, token int32) error {
+	p.ev = unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: token}
+	return os.NewSyscallError("epoll_ctl", p.k.epollCtl(p.ep, unix.EPOLL_CTL_ADD, fd, &p.ev))
+}
+
+func (p *epoll) descriptor() int { return p.ep }
+
+func (p *epoll) add(fd int32, gen uint32, in interest) error {
+	err := p.ctl(unix.EPOLL_CTL_ADD, fd, gen, in)
+	if err == unix.EPERM {
+		return ErrNotPollable
+	}
+	return os.NewSyscallError("epoll_ctl", err)
+}
+
+func (p *epoll) modify(fd int32, gen uint32, in interest) error {
+	return os.NewSyscallError("epoll_ctl", p.ctl(unix.EPOLL_CTL_MOD, fd, gen, in))
+}
+
+func (p *epoll) remove(fd int32) { _ = p.ctl(unix.EPOLL_CTL_DEL, fd, 0, 0) }
+
+func (p *epoll) ctl(op int, fd int32, gen uint32, in interest) error {
+	p.ev = unix.EpollEvent{Events: mask(in), Fd: fd, Pad: int32(gen)}
+	return p.k.epollCtl(p.ep, op, int(fd), &p.ev)
+}
+
+// mask turns an interest into epoll's. EPOLLERR and EPOLLHUP cannot be refused, so
+// a descriptor without interest is edge-triggered, to hear of them only once.
+func mask(in interest) uint32 {
+	if in == 0 {
+		return unix.EPOLLET
+	}
+	var m uint32
+	if in&readable != 0 {
+		m |= unix.EPOLLIN
+	}
+	if in&writable != 0 {
+		m |= unix.EPOLLOUT
+	}
+	return m
+}
+
+func (p *epoll) wait(into []event, timeout time.Duration) (waited, error) {
+	if len(p.raw) != len(into) {
+		p.raw = make([]unix.EpollEvent, len(into))
+	}
+	n, err := p.k.epollWait(p.ep, p.raw, milliseconds(timeout))
+	if err == unix.EINTR {
+		return waited{}, nil
+	}
+	if err != nil {
+		return waited{}, os.NewSyscallError("epoll_wait", err)
+	}
+	w := waited{more: n == len(into)}
+	for i := range p.raw[:n] {
+		switch ev := &p.raw[i]; ev.Fd {
+		case wakeToken:
+			w.woken = true
+		case alarmToken:
+		default:
+			into[w.n] = event{ev.Fd, uint32(ev.Pad)}
+			w.n++
+		}
+	}
+	return w, nil
+}
+
+// milliseconds rounds up: a wait that ends a little early finds nothing to do and
+// waits again, many times in the last millisecond before a deadline.
+func milliseconds(d time.Duration) int {
+	if d < 0 {
+		return -1
+	}
+	ms := d / time.Millisecond
+	if d%time.Millisecond != 0 {
+		ms++
+	}
+	return int(min(ms, math.MaxInt32))
+}
+
+func (p *epoll) wake() error {
+	_, err := p.k.write(p.wakeFD, one)
+	return os.NewSyscallError("write", err)
+}
+
+func (p *epoll) hush() error {
+	_, err := p.k.read(p.wakeFD, p.drain[:])
+	if err == unix.EAGAIN {
+		return nil
+	}
+	return os.NewSyscallError("read", err)
+}
+
+func (p *epoll) alarm(d time.Duration) error {
+	if p.alarmFD < 0 {
+		if d < 0 {
+			return nil
+		}
+		if err := p.makeAlarm(); err != nil {
+			return err
+		}
+	}
+	// Zero would disarm; one nanosecond is at once.
+	p.spec.Value = unix.Timespec{}
+	if d >= 0 {
+		p.spec.Value = unix.NsecToTimespec(int64(max(d, 1)))
+	}
+	return os.NewSyscallError("timerfd_settime", p.k.timerfdSettime(p.alarmFD, &p.spec))
+}
+
+func (p *epoll) makeAlarm() error {
+	fd, err := p.k.timerfd()
+	if err != nil {
+		return os.NewSyscallError("timerfd_create", err)
+	}
+	if err := p.own(fd, alarmToken); err != nil {
+		p.k.close(fd)
+		return err
+	}
+	p.alarmFD = fd
+	return nil
+}
+
+func (p *epoll) close() error {
+	if p.alarmFD >= 0 {
+		p.k.close(p.alarmFD)
+	}
+	p.k.close(p.wakeFD)
+	return os.NewSyscallError("close", p.k.close(p.ep))
+}

@@ -1,0 +1,155 @@
+package reactor
+
+import (
+	"errors"
+	"math"
+	"time"
+)
+
+// A loop outside Run is in the hands of a host: a program's own select, poll or epoll
+// on the loop's descriptor, or an outer Loop. This file keeps what the host can see
+// in step with what the loop has to do.
+
+// longestAlarm keeps a deadline in the next century within a 32-bit time_t.
+const longestAlarm = math.MaxInt32 * time.Millisecond
+
+// GetSelectInfo returns the descriptor by which a select, poll or epoll, level- or
+// edge-triggered, can wait for the whole loop: wait until it is readable, then call
+// [Loop.TryProcessOneEvent]. Timers and posted functions show through it, too. It is
+// never written, so the other result is false. After Close it is -1.
+func (l *Loop) GetSelectInfo() (fd int, wantToWrite bool) {
+	if l.closed {
+		return -1, false
+	}
+	return l.poller.descriptor(), false
+}
+
+// NextDeadline returns when the loop wants to be called at the latest: now if it has
+// work left, or else at the earliest deadline. ok is false if there is none. A host
+// that waits on the descriptor need not ask.
+func (l *Loop) NextDeadline() (deadline time.Time, ok bool) {
+	if l.closed {
+		return time.Time{}, false
+	}
+	if l.workLeft() || l.mail.pending() {
+		return l.now, true
+	}
+	when := l.deadlines.earliest()
+	if when == never {
+		return time.Time{}, false
+	}
+	return l.origin.Add(time.Duration(when)), true
+}
+
+// SetNotify makes the loop a [Notifier]. It is for an outer Loop to call: a host
+// that has set a function is one that asks NextDeadline after each call, and does
+// not see timers and work left in the descriptor.
+func (l *Loop) SetNotify(changed func()) {
+	l.hostNotify = changed
+	if changed == nil {
+		l.touched()
+	} else if !l.closed {
+		l.noteFault(l.disarm())
+	}
+}
+
+// enter begins a call that drives the loop.
+func (l *Loop) enter() error {
+	if l.closed {
+		return ErrClosed
+	}
+	if l.inside {
+		return ErrReentrant
+	}
+	l.inside = true
+	l.mail.unpark()
+	return nil
+}
+
+// leave ends a call that drives the loop, also by a panic in a callback, and adds to
+// its error.
+func (l *Loop) leave(err *error) {
+	if s := l.calling; s != nil { // it panicked
+		l.calling = nil
+		l.markDirty(s)
+	}
+	if !l.closed {
+		l.settle()
+	}
+	l.inside = false
+	if l.closed {
+		return
+	}
+	if e := l.surface(); *err == nil {
+		*err = e
+	}
+}
+
+// touched is called when something was set that a host in its wait must learn of.
+func (l *Loop) touched() {
+	switch {
+	case l.inside || l.closed:
+	case l.hostNotify != nil:
+		l.hostNotify()
+	default:
+		l.noteFault(l.surface())
+	}
+}
+
+func (l *Loop) noteFault(err error) {
+	if err != nil {
+		l.fault = errors.Join(l.fault, err)
+	}
+}
+
+// surface shows the host what there is to do. Work left in user space is nothing
+// that the kernel knows of, and an edge-triggered host would miss even events that
+// wait in the kernel if this loop has taken them once, so it is a wake of our own
+// that makes the descriptor readable.
+func (l *Loop) surface() error {
+	l.stats.Sources = l.table.n
+	if l.hostNotify != nil {
+		l.mail.entrust(&l.stats)
+		return nil
+	}
+	if err := l.mail.expose(l.poller, l.workLeft(), &l.stats); err != nil {
+		return err
+	}
+	return l.arm()
+}
+
+// workLeft reports whether there is something to do without the kernel's saying so.
+func (l *Loop) workLeft() bool {
+	t := &l.turn
+	return t.nextPost < len(t.posts) || l.deadlines.due(l.tick, t.lastSeq) ||
+		t.next < t.events || t.more || t.nextSlot < len(t.ready) ||
+		len(l.ready) > 0 || len(l.dirty) > 0 || l.fault != nil
+}
+
+// arm sets the alarm to the earliest deadline. One that moves later is left: the
+// alarm goes off for nothing then, once, which is cheaper than to set it every time.
+func (l *Loop) arm() error {
+	if l.alarmAt <= l.tick {
+		l.alarmAt = never // it has gone off
+	}
+	when := l.deadlines.earliest()
+	if when >= l.alarmAt {
+		return nil
+	}
+	now := int64(l.clock().Sub(l.origin))
+	d := min(max(0, time.Duration(when-now)), longestAlarm)
+	if err := l.poller.alarm(d); err != nil {
+		return err
+	}
+	l.alarmAt = later(now, d)
+	return nil
+}
+
+// disarm takes the alarm back when nobody needs it any more.
+func (l *Loop) disarm() error {
+	if l.alarmAt == never {
+		return nil
+	}
+	l.alarmAt = never
+	return l.poller.alarm(-1)
+}

@@ -1,0 +1,254 @@
+package reactor
+
+import (
+	"math"
+)
+
+// Add puts s into the loop, which calls it from the next turn on. Legal in a callback.
+//
+// Errors are [ErrClosed], [ErrBadSource], [ErrNoDescriptor], [ErrAdded], or a
+// [*SourceError] with [ErrDescriptorTaken], [ErrNotPollable] or the kernel's reason.
+func (l *Loop) Add(s Source) error {
+	switch {
+	case l.closed:
+		return ErrClosed
+	case !findable(s):
+		return ErrBadSource
+	case l.find(s) != nil:
+		return ErrAdded
+	}
+	sl := &slot{src: s, fd: -1, heapAt: -1, listAt: -1}
+	sl.deadliner, _ = s.(Deadliner)
+	sl.interester, _ = s.(Interester)
+	fd, want := sl.ask()
+	if fd < 0 {
+		return ErrNoDescriptor
+	}
+	sl.wants(want)
+	if err := l.attach(sl, fd); err != nil {
+		return err
+	}
+	if n, ok := s.(Notifier); ok {
+		n.SetNotify(func() { l.changed(sl) })
+	} else {
+		sl.listAt = int32(len(l.polled))
+		l.polled = append(l.polled, sl)
+	}
+	l.review(sl)
+	l.touched()
+	return nil
+}
+
+// Remove takes s out of the loop, which makes no call to it any more but for
+// SetNotify(nil). Call it before the descriptor is closed. Legal in a callback.
+// The error, if any, is [ErrNotAdded] or [ErrClosed].
+func (l *Loop) Remove(s Source) error {
+	if l.closed {
+		return ErrClosed
+	}
+	if !findable(s) {
+		return ErrNotAdded
+	}
+	sl := l.find(s)
+	if sl == nil {
+		return ErrNotAdded
+	}
+	l.drop(sl)
+	return nil
+}
+
+// find returns the slot of s. The descriptor leads to it, unless that has changed
+// and the source could not say so.
+func (l *Loop) find(s Source) *slot {
+	fd, _ := s.GetSelectInfo()
+	if sl := l.table.at(fd); sl != nil && sl.src == s {
+		return sl
+	}
+	for _, sl := range l.polled {
+		if sl.src == s {
+			return sl
+		}
+	}
+	return nil
+}
+
+// attach watches fd for s.
+func (l *Loop) attach(s *slot, fd int) error {
+	if fd > math.MaxInt32 {
+		return &SourceError{s.src, fd, ErrNoDescriptor}
+	}
+	if holder := l.table.at(fd); holder != nil {
+		// It may have closed the descriptor since it was last asked.
+		if l.review(holder); l.table.at(fd) != nil {
+			return &SourceError{s.src, fd, ErrDescriptorTaken}
+		}
+	}
+	gen := l.table.generation()
+	if err := l.poller.add(int32(fd), gen, s.want); err != nil {
+		return &SourceError{s.src, fd, err}
+	}
+	s.fd, s.gen, s.have = int32(fd), gen, s.want
+	l.table.put(s)
+	return nil
+}
+
+// detach ends the watch of a slot's descriptor, before its owner closes it: a copy
+// of it in another process would keep the kernel's registration alive.
+func (l *Loop) detach(s *slot) {
+	l.poller.remove(s.fd)
+	l.table.clear(s)
+	s.fd = -1
+}
+
+// drop removes a source.
+func (l *Loop) drop(s *slot) {
+	l.detach(s)
+	if s.heapAt >= 0 {
+		l.deadlines.remove(s.heapAt)
+	}
+	if i := s.listAt; i >= 0 {
+		last := l.polled[len(l.polled)-1]
+		l.polled[i], last.listAt = last, i
+		l.polled[len(l.polled)-1] = nil
+		l.polled = l.polled[:len(l.polled)-1]
+	}
+	s.dismiss()
+}
+
+// dismiss tells a source that it is no longer in the loop.
+func (s *slot) dismiss() {
+	if n, ok := s.src.(Notifier); ok {
+		n.SetNotify(nil)
+	}
+}
+
+// fail removes a source that the kernel would not watch. The error waits for the
+// next step, because it may come up in a callback of somebody else.
+func (l *Loop) fail(s *slot, err error) {
+	if !s.removed() {
+		l.drop(s)
+	}
+	l.stats.Failed++
+	l.noteFault(err)
+}
+
+// changed is what a Notifier calls. What must be done before the source can close
+// its descriptor is done at once; the rest can wait.
+func (l *Loop) changed(s *slot) {
+	if s.removed() {
+		return
+	}
+	fd, want := s.ask()
+	if fd != int(s.fd) && !l.rebind(s, fd) {
+		return
+	}
+	if s == l.calling {
+		return // will be reviewed when it returns
+	}
+	s.wants(want)
+	if s.untried() {
+		l.markReady(s)
+	}
+	l.markDirty(s)
+	l.touched()
+}
+
+// rebind follows a source to another descriptor, if it has one, and reports whether
+// it is still in the loop.
+func (l *Loop) rebind(s *slot, fd int) bool {
+	if fd < 0 {
+		l.drop(s)
+		return false
+	}
+	old := s.fd
+	l.detach(s)
+	if err := l.attach(s, fd); err != nil {
+		s.fd = old
+		l.fail(s, err)
+		return false
+	}
+	return true
+}
+
+// review asks a source for everything that it can want, and files it where it will
+// get it. Only the kernel is left for settle.
+func (l *Loop) review(s *slot) {
+	fd, want := s.ask()
+	if fd != int(s.fd) && !l.rebind(s, fd) {
+		return
+	}
+	s.wants(want)
+	s.held = false
+	if s.deadliner != nil {
+		if t, ok := s.deadliner.NextDeadline(); ok {
+			l.file(s, l.at(t))
+		}
+	}
+	if s.held || s.untried() {
+		l.markReady(s)
+	}
+	if s.due() != s.have {
+		l.markDirty(s)
+	}
+}
+
+// file notes a deadline. One that moves later, as those of a busy connection all do,
+// stays where it is in the heap, and is looked at again when it fires.
+func (l *Loop) file(s *slot, when int64) {
+	switch {
+	case when <= l.tick:
+		s.held = true
+	case s.heapAt < 0:
+		l.deadlines.push(when, s)
+	case when < l.deadlines.heap[s.heapAt].when:
+		l.deadlines.move(s.heapAt, when)
+	}
+}
+
+func (l *Loop) markReady(s *slot) {
+	if !s.onReady {
+		s.onReady = true
+		l.ready = append(l.ready, s)
+	}
+}
+
+func (l *Loop) markDirty(s *slot) {
+	if !s.onDirty {
+		s.onDirty = true
+		l.dirty = append(l.dirty, s)
+	}
+}
+
+// settle brings sources, lists and kernel to agree, as they must before a wait.
+func (l *Loop) settle() {
+	for i := len(l.polled) - 1; i >= 0; i-- {
+		if i < len(l.polled) { // a source may remove others, even when asked
+			l.review(l.polled[i])
+		}
+	}
+	for i := 0; i < len(l.dirty); i++ {
+		s := l.dirty[i]
+		l.dirty[i] = nil
+		if !s.removed() {
+			l.review(s)
+		}
+		s.onDirty = false
+		if !s.removed() {
+			l.sync(s)
+		}
+	}
+	l.dirty = l.dirty[:0]
+}
+
+// sync writes a slot's interest to the kernel if it differs.
+func (l *Loop) sync(s *slot) {
+	in := s.due()
+	if in == s.have {
+		return
+	}
+	if err := l.poller.modify(s.fd, s.gen, in); err != nil {
+		l.fail(s, &SourceError{s.src, int(s.fd), err})
+		return
+	}
+	s.have = in
+}

@@ -1,0 +1,209 @@
+package reactor
+
+import "time"
+
+// batchSize is how many events of the kernel a turn takes at most. The cost of a
+// wait is spread over so many that more would not show.
+const batchSize = 256
+
+// phase is what a turn is at. The phases follow each other in this order.
+type phase uint8
+
+const (
+	// over: the turn is done, or there was none yet. What follows is a wait.
+	over phase = iota
+	// posts: functions that had been posted when the wait ended.
+	posts
+	// expiry: timers and deadlines of sources that have come.
+	expiry
+	// batch: events that the wait brought.
+	batch
+	// leftovers: sources that hold work, or want to write and may be able to. Each
+	// is called once; what is left then is the next turn's.
+	leftovers
+)
+
+// turn is one way round the loop.
+type turn struct {
+	phase    phase
+	lastSeq  uint64 // deadlines filed later are the next turn's
+	posts    []func()
+	nextPost int
+	batch    []event // as large as a batch can be
+	events   int     // in batch
+	next     int     // in batch
+	more     bool    // the kernel had more events than fit
+	ready    []*slot // the loop's ready list as it was when leftovers began
+	nextSlot int
+}
+
+// step deals with one event: the next one of this turn, or else the first of a new
+// turn, for which it may wait. False says that the new turn had none. However the
+// loop is driven, this is the only way that anything happens.
+func (l *Loop) step(wait bool) (bool, error) {
+	if l.closed {
+		return false, ErrClosed
+	}
+	if err := l.fault; err != nil {
+		l.fault = nil
+		return false, err
+	}
+	if l.next() {
+		return true, nil
+	}
+	if l.closed {
+		return false, ErrClosed
+	}
+	if err := l.begin(wait); err != nil {
+		return false, err
+	}
+	return l.next(), nil
+}
+
+// begin waits and starts a turn with what there is.
+func (l *Loop) begin(wait bool) error {
+	l.settle()
+	if l.closed { // by a source that was only asked
+		return ErrClosed
+	}
+	var timeout time.Duration
+	if wait && len(l.ready) == 0 && l.fault == nil {
+		timeout = l.untilEarliest()
+	}
+	if timeout != 0 && !l.mail.park() {
+		timeout = 0
+	}
+	l.stats.Turns++
+	if timeout != 0 {
+		l.stats.Waits++
+	}
+	got, err := l.poller.wait(l.turn.batch, timeout)
+	l.now = l.clock()
+	l.tick = int64(l.now.Sub(l.origin))
+	t := &l.turn
+	if got.woken {
+		l.stats.Wakeups++
+	}
+	t.posts, t.nextPost = l.mail.collect(t.posts, got.woken, &l.stats), 0
+	t.events, t.next, t.more = got.n, 0, got.more
+	t.lastSeq = l.deadlines.seq
+	t.phase = posts
+	return err
+}
+
+// untilEarliest is the time from now, not from the beginning of the turn, to the
+// first deadline; negative if there is none.
+func (l *Loop) untilEarliest() time.Duration {
+	when := l.deadlines.earliest()
+	if when == never {
+		return -1
+	}
+	return max(0, time.Duration(when)-l.clock().Sub(l.origin))
+}
+
+// next deals with the next event of the turn, and reports whether there was one.
+// Events that turn out to be nothing are passed over.
+func (l *Loop) next() bool {
+	t := &l.turn
+	for {
+		switch t.phase {
+		case posts:
+			if t.nextPost < len(t.posts) {
+				f := t.posts[t.nextPost]
+				t.posts[t.nextPost] = nil
+				t.nextPost++
+				l.stats.Posts++
+				f()
+				return true
+			}
+			t.phase = expiry
+		case expiry:
+			if !l.deadlines.due(l.tick, t.lastSeq) {
+				t.phase = batch
+			} else if l.expire(l.deadlines.remove(0)) {
+				return true
+			}
+		case batch:
+			if t.next == t.events {
+				t.phase = leftovers
+				t.ready, l.ready, t.nextSlot = l.ready, t.ready[:0], 0
+				break
+			}
+			t.next++
+			if l.deliver(t.batch[t.next-1]) {
+				return true
+			}
+		case leftovers:
+			if t.nextSlot == len(t.ready) {
+				t.phase = over
+				return false
+			}
+			s := t.ready[t.nextSlot]
+			t.ready[t.nextSlot] = nil
+			t.nextSlot++
+			s.onReady = false
+			if !s.removed() && (s.held || s.untried()) && l.call(s) {
+				return true
+			}
+		case over:
+			return false
+		}
+	}
+}
+
+// expire deals with a deadline that has come.
+func (l *Loop) expire(d deadline) bool {
+	if t, ok := d.owner.(*Timer); ok {
+		l.stats.Timers++
+		l.late(d.when)
+		t.f()
+		return true
+	}
+	// A source's deadline may have moved on since it was filed.
+	s := d.owner.(*slot)
+	t, ok := s.deadliner.NextDeadline()
+	if !ok || s.removed() {
+		return false
+	}
+	when := l.at(t)
+	if when > l.tick {
+		l.file(s, when)
+		return false
+	}
+	l.stats.Deadlines++
+	l.late(when)
+	return l.call(s)
+}
+
+// deliver calls the source that an event of the kernel is for.
+func (l *Loop) deliver(ev event) bool {
+	s := l.table.lookup(ev)
+	if s == nil {
+		l.stats.Stale++
+		return false
+	}
+	l.stats.Events++
+	return l.call(s)
+}
+
+// call has a source deal with an event, and reports whether it had one. A source
+// that fails has dealt with its last.
+func (l *Loop) call(s *slot) bool {
+	l.calling = s
+	ok, err := s.src.TryProcessOneEvent()
+	l.calling = nil
+	switch {
+	case s.removed(): // by itself
+		return true
+	case err != nil:
+		l.stats.Failed++
+		l.drop(s)
+		return true
+	}
+	if !ok {
+		s.blocked = true
+		l.stats.Spurious++
+	}
+	l.review(s)
+	return ok
+}
