@@ -81,14 +81,6 @@ func (p *pending) find(number uint64) *command {
 	return nil
 }
 
-// oldest returns the oldest pending command, nil when there is none.
-func (p *pending) oldest() *command {
-	if p.len() == 0 {
-		return nil
-	}
-	return p.at(p.first)
-}
-
 // take removes a pending command and returns it.
 func (p *pending) take(number uint64) command {
 	c := *p.at(number)
