@@ -96,8 +96,12 @@ func (l *Loop) touched() {
 	}
 }
 
+// noteFault keeps an error for the next step, because it may come up in a callback
+// of somebody who has nothing to do with it.
 func (l *Loop) noteFault(err error) {
-	if err != nil {
+	if l.fault == nil {
+		l.fault = err
+	} else {
 		l.fault = errors.Join(l.fault, err)
 	}
 }

@@ -122,8 +122,7 @@ func (s *slot) dismiss() {
 	}
 }
 
-// fail removes a source that the kernel would not watch. The error waits for the
-// next step, because it may come up in a callback of somebody else.
+// fail removes a source that the kernel would not watch.
 func (l *Loop) fail(s *slot, err error) {
 	if !s.removed() {
 		l.drop(s)

@@ -73,6 +73,7 @@ func (l *Loop) begin(wait bool) error {
 	if timeout != 0 && !l.mail.park() {
 		timeout = 0
 	}
+	l.stats.Sources = l.table.n
 	l.stats.Turns++
 	if timeout != 0 {
 		l.stats.Waits++

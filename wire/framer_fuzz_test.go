@@ -56,9 +56,8 @@ var (
 	modelLiteral   = regexp.MustCompile(`~?\{[0-9]+\+?\}$`)
 	modelOpenQuote = regexp.MustCompile(`^(?:[^"]|"(?s:[^"\\]|\\.)*")*"(?s:[^"\\]|\\.)*\\?$`)
 	modelPlus      = regexp.MustCompile(`^\+(?: |$)`)
-	modelNumbered  = regexp.MustCompile(`^\* ([0-9]+) [^ ]`)
-	modelKeyword   = regexp.MustCompile(`^(?:\* (?:[0-9]+ )?|[^ *+][^ ]* )([^ ]+)(?: |$)`)
-	modelNumber    = regexp.MustCompile(`^\* [0-9]+$`)
+	modelStart     = regexp.MustCompile(`^(?:\* ([0-9]+)(?: |$)|\* |[^ *+][^ ]* )`)
+	modelKeyword   = regexp.MustCompile(`^[^ ]+`)
 	modelStatus    = regexp.MustCompile(`^(?i:OK|NO|BAD|BYE|PREAUTH)$`)
 )
 
@@ -74,19 +73,30 @@ func modelHeader(text string, first bool) (header string, malformed bool) {
 	if modelPlus.MatchString(text) {
 		return "", false
 	}
-	if m := modelNumbered.FindStringSubmatch(text); m != nil {
-		if n, err := strconv.ParseUint(m[1], 10, 32); err != nil || n > 4294967295 {
-			return "", true
+	start, keyword, _, ok := modelHead(text)
+	if modelStatus.MatchString(keyword) {
+		return "", !ok
+	}
+	return header, !ok || len(text)-len(header) <= len(start)+len(keyword)
+}
+
+// modelHead is ParseHead for all but continuations: what stands before the keyword,
+// the keyword, the number.
+func modelHead(line string) (start, keyword string, number int64, ok bool) {
+	m := modelStart.FindStringSubmatch(line)
+	if m == nil {
+		return "", "", 0, false
+	}
+	number = -1
+	if m[1] != "" {
+		n, err := strconv.ParseUint(m[1], 10, 32)
+		if err != nil {
+			return "", "", 0, false
 		}
+		number = int64(n)
 	}
-	m := modelKeyword.FindStringSubmatch(text)
-	if m == nil || modelNumber.MatchString(text) {
-		return "", true
-	}
-	if modelStatus.MatchString(m[1]) {
-		return "", false
-	}
-	return header, len(text)-len(header) < len(m[0])
+	keyword = modelKeyword.FindString(line[len(m[0]):])
+	return m[0], keyword, number, keyword != ""
 }
 
 // framerSeeds are beginnings for the fuzzer, each with something of its own.
@@ -110,9 +120,7 @@ func FuzzFramer(f *testing.F) {
 		f.Add([]byte(seed), uint8(i), uint8(3*i), uint16(7*i), i%2 == 0)
 	}
 	f.Fuzz(func(t *testing.T, in []byte, line, literal uint8, reply uint16, limited bool) {
-		if len(in) > 1000 {
-			in = in[:1000]
-		}
+		in = in[:min(len(in), 300)] // it is run once for each byte
 		limits := &Limits{Line: int64(line), Literal: int64(literal), Reply: int64(reply)}
 		framer := func() *Framer {
 			if limited {
