@@ -17,7 +17,10 @@ const (
 )
 
 // buffer is a byte slice that came from a pool.
-type buffer struct{ b []byte }
+type buffer struct {
+	b      []byte
+	secret bool // b holds or held one: it is wiped before others get it
+}
 
 var bufferPools [maxBufferBits - minBufferBits + 1]sync.Pool
 
@@ -25,17 +28,21 @@ var bufferPools [maxBufferBits - minBufferBits + 1]sync.Pool
 func newBuffer(n int) *buffer {
 	class := max(bits.Len(uint(n-1)), minBufferBits)
 	if class > maxBufferBits {
-		return &buffer{make([]byte, 0, n)}
+		return &buffer{b: make([]byte, 0, n)}
 	}
 	if b, ok := bufferPools[class-minBufferBits].Get().(*buffer); ok {
 		return b
 	}
-	return &buffer{make([]byte, 0, 1<<class)}
+	return &buffer{b: make([]byte, 0, 1<<class)}
 }
 
 // release gives the buffer back. It may have grown beyond the class that it
 // was made for; it goes where its capacity belongs.
 func (b *buffer) release() {
+	if b.secret {
+		clear(b.b)
+		b.secret = false
+	}
 	class := bits.Len(uint(cap(b.b))) - 1
 	if class < minBufferBits || class > maxBufferBits {
 		return

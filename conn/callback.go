@@ -2,6 +2,8 @@ package conn
 
 import (
 	"slices"
+	"strings"
+	"unique"
 
 	"github.com/imclient/imclient/wire"
 )
@@ -42,48 +44,56 @@ type Callback struct {
 // and flags, keeps its place in the order and gets the new Proc and Rock.
 // Legal in a callback, from the next reply on.
 func (c *Client) AddCallback(cbs ...Callback) {
-	if c.sharedCallbacks {
-		c.callbacks = slices.Clone(c.callbacks)
-		c.sharedCallbacks = false
-	}
-	for _, cb := range cbs {
-		if i := slices.IndexFunc(c.callbacks, cb.sameKey); i >= 0 {
-			c.callbacks[i].Proc, c.callbacks[i].Rock = cb.Proc, cb.Rock
-		} else {
-			c.callbacks = append(c.callbacks, cb)
-		}
+	c.callbacks = slices.Grow(c.callbacks, len(cbs))
+	for i := range cbs {
+		c.addCallback(&cbs[i])
 	}
 }
 
-func (cb Callback) sameKey(other Callback) bool {
-	return cb.Flags == other.Flags && len(cb.Keyword) == len(other.Keyword) &&
-		wire.EqualFold([]byte(cb.Keyword), other.Keyword)
-}
-
-// shareCallbacks starts with the Dialer's entries, without a copy of them for
-// each connection unless two have the same key.
-func (c *Client) shareCallbacks(cbs []Callback) {
-	for i, cb := range cbs {
-		if slices.ContainsFunc(cbs[:i], cb.sameKey) {
-			c.AddCallback(cbs...)
+func (c *Client) addCallback(cb *Callback) {
+	if cb.Flags&CallbackNoLiteral != 0 {
+		c.framer.NoLiteral = c.noLiteral
+	}
+	e := entry{
+		key:  unique.Make(callbackKey{strings.ToUpper(cb.Keyword), cb.Flags}),
+		proc: cb.Proc,
+		rock: cb.Rock,
+	}
+	for i := range c.callbacks {
+		if c.callbacks[i].key == e.key {
+			c.callbacks[i] = e
 			return
 		}
 	}
-	c.callbacks, c.sharedCallbacks = cbs, true
+	c.callbacks = append(c.callbacks, e)
+}
+
+// entry is a Callback as it is kept. A daemon's connections all register the same
+// few keywords, so these are kept once for all of them.
+type entry struct {
+	key  unique.Handle[callbackKey]
+	proc Proc
+	rock any
+}
+
+type callbackKey struct {
+	keyword string // upper case
+	flags   CallbackFlags
 }
 
 // lookup finds the entry for a reply; nil when none wants it.
-func (c *Client) lookup(keyword []byte, numbered bool) *Callback {
-	var fallback *Callback
+func (c *Client) lookup(keyword []byte, numbered bool) *entry {
+	var fallback *entry
 	for i := range c.callbacks {
-		cb := &c.callbacks[i]
-		if len(cb.Keyword) == len(keyword) &&
-			(cb.Flags&CallbackNumbered != 0) == numbered &&
-			wire.EqualFold(keyword, cb.Keyword) {
-			return cb
+		e := &c.callbacks[i]
+		key := e.key.Value()
+		if len(key.keyword) == len(keyword) &&
+			(key.flags&CallbackNumbered != 0) == numbered &&
+			wire.EqualFold(keyword, key.keyword) {
+			return e
 		}
-		if cb.Keyword == "" && cb.Flags == 0 {
-			fallback = cb
+		if key == (callbackKey{}) {
+			fallback = e
 		}
 	}
 	return fallback
@@ -95,6 +105,6 @@ func (c *Client) noLiteral(h wire.Head) bool {
 	if h.Kind != wire.Untagged || wire.EqualFold(h.Keyword, "FETCH") {
 		return false
 	}
-	cb := c.lookup(h.Keyword, h.Number >= 0)
-	return cb != nil && cb.Flags&CallbackNoLiteral != 0
+	e := c.lookup(h.Keyword, h.Number >= 0)
+	return e != nil && e.key.Value().flags&CallbackNoLiteral != 0
 }

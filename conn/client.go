@@ -35,14 +35,13 @@ type Client struct {
 	framed int     // bytes of that reply that the framer has consumed
 	head   int     // length of its first piece of line; -1: not consumed yet
 
-	callbacks       []Callback
-	sharedCallbacks bool // with the Dialer: to be cloned before a change
+	callbacks []entry
 
 	out     queue
 	pending pending
 
 	// since is when the wait began that the deadline is for: see wait.
-	since time.Time
+	since instant
 	stats Stats
 }
 
@@ -80,7 +79,7 @@ func (c *Client) Err() error { return c.err }
 // while something could be sent; what waits for the server's "+" does not
 // count. After the end the descriptor is -1.
 func (c *Client) GetSelectInfo() (fd int, wantToWrite bool) {
-	return c.transport.fd, c.state < closing && (c.out.sendable() || c.transport.pending())
+	return int(c.transport.fd), c.state < closing && (c.out.sendable() || c.transport.pending())
 }
 
 // Interest is GetSelectInfo in full: what to wait for.

@@ -32,6 +32,14 @@ func orDefault(d, standard time.Duration) time.Duration {
 	return d
 }
 
+// instant is a time as a connection keeps it: nanoseconds since epoch, by the
+// monotonic clock.
+type instant int64
+
+var epoch = time.Now()
+
+func (c *Client) now() instant { return instant(c.transport.k.now().Sub(epoch)) }
+
 // past is a deadline for work that is there now.
 var past = time.Unix(0, 0)
 
@@ -43,7 +51,7 @@ func (c *Client) NextDeadline() (time.Time, bool) {
 		return past, true
 	}
 	if _, limit := c.wait(); limit > 0 {
-		return c.since.Add(limit), true
+		return epoch.Add(time.Duration(c.since) + limit), true
 	}
 	return time.Time{}, false
 }
@@ -70,7 +78,7 @@ func (c *Client) idling() bool {
 // expired ends a connection that has waited too long.
 func (c *Client) expired() bool {
 	what, limit := c.wait()
-	if limit <= 0 || c.transport.k.now().Before(c.since.Add(limit)) {
+	if limit <= 0 || c.now() < c.since+instant(limit) {
 		return false
 	}
 	c.fail(&TimeoutError{Wait: what, Was: limit})

@@ -125,15 +125,14 @@ func (d *Dialer) Attach(fd int, serverName string) (*Client, error) {
 		d:         d,
 		name:      serverName,
 		prefix:    prefix,
-		transport: transport{k: k, fd: fd},
+		transport: transport{k: k, fd: int32(fd)},
 		local:     isLocal(peer),
 		head:      -1,
-		since:     k.now(),
 	}
 	c.pending.first, c.pending.next = 1, 1
 	c.framer.Limits = &d.Limits
-	c.framer.NoLiteral = c.noLiteral
-	c.shareCallbacks(d.Callbacks)
+	c.since = c.now()
+	c.AddCallback(d.Callbacks...)
 	if d.Trace != nil {
 		c.trace = &tracer{c: c, emit: d.Trace}
 		c.trace.note("connected to %s", serverName)

@@ -98,7 +98,7 @@ func stacks(depth int) (client, server []*packets) {
 
 func layered(r *rig, stack []*packets) {
 	for _, l := range stack {
-		r.c.transport.layers = append(r.c.transport.layers, l)
+		r.c.transport.push(l)
 	}
 }
 

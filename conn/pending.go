@@ -17,16 +17,15 @@ type command struct {
 // tag: a ring whose places are consecutive numbers. Completed out of order,
 // a place stays empty until the older ones are done.
 type pending struct {
-	ring  *ring
-	first uint64 // the oldest that may be there
-	next  uint64 // the number of the next command
+	ring  *ring   // nil while one place is enough
+	one   command // that place
+	first uint64  // the oldest that may be there
+	next  uint64  // the number of the next command
 }
 
 // ring has a power of two of places. Rings are pooled: one that a burst of
 // pipelining has stretched does not stay with an idle connection.
 type ring struct{ places []command }
-
-const keptPlaces = 2
 
 var ringPools [24]sync.Pool
 
@@ -50,24 +49,37 @@ func (r *ring) release() {
 func (p *pending) len() int { return int(p.next - p.first) }
 
 func (p *pending) at(number uint64) *command {
+	if p.ring == nil {
+		return &p.one
+	}
 	return &p.ring.places[number&uint64(len(p.ring.places)-1)]
 }
 
-// add makes a place for the command next, and returns it.
+// add makes a place for the next command, and returns it.
 func (p *pending) add() *command {
-	if p.ring == nil {
-		p.ring = newRing(1)
-	} else if n := len(p.ring.places); p.len() == n {
-		old := *p
-		p.ring = newRing(2 * n)
-		for i := old.first; i != old.next; i++ {
-			*p.at(i) = *old.at(i)
-		}
-		clear(old.ring.places)
-		old.ring.release()
+	size := 1
+	if p.ring != nil {
+		size = len(p.ring.places)
+	}
+	if p.len() == size {
+		p.grow(2 * size)
 	}
 	p.next++
 	return p.at(p.next - 1)
+}
+
+// grow moves the commands to a ring of twice the size.
+func (p *pending) grow(size int) {
+	old := *p
+	p.ring = newRing(size)
+	for i := old.first; i != old.next; i++ {
+		*p.at(i) = *old.at(i)
+		*old.at(i) = command{}
+	}
+	p.one = command{}
+	if old.ring != nil {
+		old.ring.release()
+	}
 }
 
 // find returns a pending command; nil when there is none of that number.
@@ -88,7 +100,7 @@ func (p *pending) take(number uint64) command {
 	for p.first != p.next && p.at(p.first).end == 0 {
 		p.first++
 	}
-	if p.first == p.next && len(p.ring.places) > keptPlaces {
+	if p.first == p.next && p.ring != nil {
 		p.ring.release()
 		p.ring = nil
 	}

@@ -1,6 +1,9 @@
 package conn
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // queue is the output that has not been written: the bytes of formatted
 // commands in one buffer, and marks for the places where more happens than
@@ -13,8 +16,6 @@ type queue struct {
 	base  int64   // position of buf.b[0]
 	off   int     // bytes of buf.b that the transport has taken
 	marks []mark  // at or behind off, in order; nearly always none
-	// secret: buf holds or held one, and is wiped before others get it.
-	secret bool
 }
 
 const (
@@ -39,14 +40,30 @@ const (
 
 type mark struct {
 	kind   markKind
-	dead   bool   // waitMark: its command has completed, the rest of it is not sent
-	held   bool   // holdMark: data was said before its "+" came and waits for it
+	dead   bool   // its command has completed: the rest of it (waitMark) or later answers (holdMark) are not sent
+	begun  bool   // holdMark: a part of the line at the front of data was written
 	secret bool   // of data, for the trace
 	owed   uint16 // holdMark: "+" that came and were not answered yet
+	held   int    // holdMark: bytes at the end of data that were said ahead of their "+"
 	at     int64
 	end    int64  // position where the mark's command ends
 	number uint64 // that command's
 	data   []byte
+}
+
+// ready is what of data may go out.
+func (m *mark) ready() []byte { return m.data[:len(m.data)-m.held] }
+
+// done reports whether a mark that the transport has reached is nothing to stop at.
+func (m *mark) done() bool {
+	switch m.kind {
+	case waitMark:
+		return m.dead
+	case referenceMark:
+		return len(m.data) == 0
+	default:
+		return m.dead && len(m.data) == 0
+	}
 }
 
 // position is where the transport stands: what lies before it was written.
@@ -80,7 +97,7 @@ func (q *queue) sendable() bool {
 		return q.off < len(q.bytes())
 	}
 	m := &q.marks[0]
-	return m.at > q.position() || m.kind != waitMark && len(m.data) > 0 && !m.held
+	return m.at > q.position() || len(m.ready()) > 0
 }
 
 // gather appends to iov what may be written now, up to maxIOV pieces.
@@ -92,8 +109,8 @@ func (q *queue) gather(iov [][]byte) [][]byte {
 			iov = append(iov, b[from:to])
 			from = to
 		}
-		if len(m.data) > 0 && !m.held {
-			iov = append(iov, m.data)
+		if p := m.ready(); len(p) > 0 {
+			iov = append(iov, p)
 		}
 		if m.kind != referenceMark || len(iov) >= maxIOV-1 {
 			return iov
@@ -114,8 +131,9 @@ func (q *queue) took(n int, t *tracer) {
 			m := &q.marks[0]
 			next = int(m.at - q.base)
 			if next == q.off {
-				k := min(n, len(m.data))
+				k := min(n, len(m.ready()))
 				t.sentData(m, k)
+				m.begun = m.data[k-1] != '\n'
 				if m.data = m.data[k:]; len(m.data) == 0 {
 					m.data = nil
 				}
@@ -135,15 +153,11 @@ func (q *queue) took(n int, t *tracer) {
 // settle removes what is done with at the front, and gives the buffer back
 // when all of it was written.
 func (q *queue) settle() {
-	for len(q.marks) > 0 && q.marks[0].at == q.position() {
-		m := &q.marks[0]
-		switch {
-		case m.kind == referenceMark && len(m.data) == 0:
+	for len(q.marks) > 0 && q.marks[0].at == q.position() && q.marks[0].done() {
+		if q.marks[0].kind == waitMark {
+			q.drop(q.marks[0].end)
+		} else {
 			q.pop(1)
-		case m.kind == waitMark && m.dead:
-			q.drop(m.end)
-		default:
-			return
 		}
 	}
 	if q.buf != nil && q.off == len(q.buf.b) {
@@ -172,17 +186,21 @@ func (q *queue) pop(n int) {
 
 // completed says that a command has its tagged reply: later commands are
 // released, and what the command itself still had to say at its next "+" is
-// void.
+// void. But a line that has begun is sent to its end, or the next command would
+// become a part of it.
 func (q *queue) completed(number uint64) {
 	for i := 0; i < len(q.marks); i++ {
 		m := &q.marks[i]
 		if m.number != number {
 			continue
 		}
-		switch m.kind {
-		case waitMark:
+		switch {
+		case m.kind == waitMark:
 			m.dead = true
-		case holdMark:
+		case m.kind == holdMark && m.begun:
+			m.dead, m.held = true, 0
+			m.data = m.data[:bytes.IndexByte(m.data, '\n')+1]
+		case m.kind == holdMark:
 			if len(q.marks) == 1 {
 				q.pop(1)
 			} else {
@@ -197,17 +215,21 @@ func (q *queue) completed(number uint64) {
 // waiting returns the mark at which the transport stands, everything before it
 // written: the one that a "+" is for. nil: none.
 func (q *queue) waiting() *mark {
-	if len(q.marks) == 0 || q.marks[0].at != q.position() || q.marks[0].kind == referenceMark {
+	if len(q.marks) == 0 {
 		return nil
 	}
-	return &q.marks[0]
+	m := &q.marks[0]
+	if m.at != q.position() || m.kind == referenceMark || m.dead {
+		return nil
+	}
+	return m
 }
 
 // dialogue returns the first holdMark, the one that Continue speaks to.
 func (q *queue) dialogue() *mark {
 	for i := range q.marks {
-		if q.marks[i].kind == holdMark {
-			return &q.marks[i]
+		if m := &q.marks[i]; m.kind == holdMark && !m.dead {
+			return m
 		}
 	}
 	return nil
@@ -224,10 +246,6 @@ func (q *queue) close() {
 func (q *queue) release() {
 	q.base = q.end()
 	q.off = 0
-	if q.secret {
-		clear(q.buf.b)
-		q.secret = false
-	}
 	q.buf.release()
 	q.buf = nil
 }

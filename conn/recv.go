@@ -3,6 +3,7 @@ package conn
 import (
 	"bytes"
 	"io"
+	"math"
 
 	"github.com/imclient/imclient/wire"
 )
@@ -22,7 +23,7 @@ func (c *Client) input(s *scratch) (did bool) {
 	case c.backlog:
 		c.process(s, c.in.b[c.start:])
 		did = true
-	case len(c.transport.layers) == 0:
+	case !c.transport.layered():
 		p := c.readInto(s)
 		var n int
 		n, eof, err = c.transport.read(p)
@@ -33,7 +34,7 @@ func (c *Client) input(s *scratch) (did bool) {
 		n, eof, err = c.transport.receive(s.in[:])
 		did = n > 0
 	}
-	if err == nil && len(c.transport.layers) > 0 {
+	if err == nil && c.transport.layered() {
 		err = c.drain(s)
 	}
 	switch {
@@ -83,7 +84,7 @@ func (c *Client) got(s *scratch, p []byte) {
 	}
 	c.stats.Reads++
 	c.stats.BytesIn += uint64(len(p))
-	c.since = c.transport.k.now()
+	c.since = c.now()
 	if c.in != nil {
 		c.in.b = c.in.b[:len(c.in.b)+len(p)]
 		p = c.in.b
@@ -180,16 +181,16 @@ func (c *Client) deliver(s *scratch, reply []byte, head int) {
 }
 
 func (c *Client) untagged(h *wire.Head, r *Reply) {
-	cb := c.lookup(h.Keyword, h.Number >= 0)
-	if cb == nil || cb.Proc == nil {
+	e := c.lookup(h.Keyword, h.Number >= 0)
+	if e == nil || e.proc == nil {
 		return
 	}
-	if string(h.Keyword) == cb.Keyword {
-		r.Keyword = cb.Keyword
+	if keyword := e.key.Value().keyword; string(h.Keyword) == keyword {
+		r.Keyword = keyword
 	} else {
 		r.Keyword = intern(h.Keyword)
 	}
-	cb.Proc(c, cb.Rock, r)
+	e.proc(c, e.rock, r)
 }
 
 // tagged completes a command, or calls its proc for a reply in between (ACAP,
@@ -234,10 +235,12 @@ func (c *Client) continuation(r *Reply, line []byte) {
 	case m.kind == waitMark:
 		c.out.pop(1)
 		c.out.settle()
-	case m.held:
-		m.held = false
+	case m.held > 0:
+		m.held = 0
 	default:
-		m.owed++
+		if m.owed < math.MaxUint16 {
+			m.owed++
+		}
 		cmd := c.pending.find(m.number)
 		r.Keyword = "+"
 		cmd.onContinue(c, cmd.rock, r)

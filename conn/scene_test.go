@@ -6,7 +6,10 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/imclient/imclient/conn"
 	"github.com/imclient/imclient/conn/conntest"
@@ -142,5 +145,70 @@ func refused(t *testing.T, says string, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Errorf("%s\n got: %v\nwant: %v", says, err, want)
+	}
+}
+
+// peer is the other end of a client's socketpair, for what conntest's server,
+// which always reads, cannot do.
+type peer int
+
+// pair returns a client and its peer. Both are closed when the test ends.
+func pair(t *testing.T, d *conn.Dialer) (*conn.Client, peer) {
+	t.Helper()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := d.Attach(ends[0], "server.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Close()
+		_ = unix.Close(ends[1])
+	})
+	return c, peer(ends[1])
+}
+
+// settle drives a client until nothing is ready.
+func settle(t *testing.T, c *conn.Client) {
+	t.Helper()
+	for did := true; did; {
+		var err error
+		if did, err = c.TryProcessOneEvent(); err != nil {
+			t.Fatalf("the connection lives\n got: %v", err)
+		}
+	}
+}
+
+// read returns what has come; nothing is no error.
+func (p peer) read(t *testing.T) string {
+	t.Helper()
+	b := make([]byte, 1<<16)
+	n, err := unix.Read(int(p), b)
+	if err != nil && err != unix.EAGAIN {
+		t.Fatal(os.NewSyscallError("read", err))
+	}
+	return string(b[:max(n, 0)])
+}
+
+// drain reads all that the client has to say.
+func (p peer) drain(t *testing.T, c *conn.Client) string {
+	t.Helper()
+	var all strings.Builder
+	for {
+		settle(t, c)
+		text := p.read(t)
+		if text == "" {
+			return all.String()
+		}
+		all.WriteString(text)
+	}
+}
+
+func (p peer) write(t *testing.T, text string) {
+	t.Helper()
+	if n, err := unix.Write(int(p), []byte(text)); n != len(text) {
+		t.Fatalf("the socket takes %d bytes\n got: %d, %v", len(text), n, err)
 	}
 }

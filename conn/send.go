@@ -69,7 +69,7 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	cmd.end = c.out.end()
 	c.addMarks(marks, &cmd, number, format)
 	if c.pending.len() == 0 && !c.busy {
-		c.since = c.transport.k.now() // its wait begins; in a callback since is now
+		c.since = c.now() // its wait begins; in a callback since is now
 	}
 	*c.pending.add() = cmd
 	c.changed()
@@ -101,7 +101,7 @@ func (c *Client) addMarks(marks []wire.Mark, cmd *command, number uint64, format
 		case wire.MarkReference:
 			c.out.marks = append(c.out.marks, mark{kind: referenceMark, at: at, end: cmd.end, number: number, data: m.Data})
 		case wire.MarkSecret:
-			c.out.secret = true
+			c.out.buf.secret = true
 			if c.trace != nil {
 				c.trace.secrets = append(c.trace.secrets, span{at, c.out.base + int64(m.End)})
 			}
@@ -135,19 +135,19 @@ func (c *Client) Continue(text string) error {
 	switch {
 	case m == nil:
 		return fmt.Errorf("%w: Continue without a command that has OnContinue", ErrMisuse)
-	case m.held:
+	case m.held > 0:
 		return fmt.Errorf("%w: Continue twice before the server asked once", ErrMisuse)
 	case strings.ContainsAny(text, "\r\n\x00"):
 		return fmt.Errorf("%w: Continue with CR, LF or NUL in its text", ErrMisuse)
 	}
 	m.data = append(append(bytes.Clone(m.data), text...), '\r', '\n')
 	if m.owed == 0 {
-		m.held = true
+		m.held = len(text) + 2
 		return nil
 	}
 	m.owed--
 	if !c.busy {
-		c.since = c.transport.k.now()
+		c.since = c.now()
 	}
 	c.changed()
 	return nil

@@ -69,7 +69,7 @@ func (t *tracer) sentData(m *mark, n int) {
 			t.show("<literal>")
 		}
 	case m.secret:
-		if n == len(m.data) {
+		if n == len(m.ready()) {
 			t.show(redacted)
 			t.endOut()
 		}

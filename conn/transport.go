@@ -26,17 +26,29 @@ type layer interface {
 // layers, usually empty. It is the only code that touches the socket. Its
 // errors are *os.SyscallError, io.EOF aside; EAGAIN is no error but 0 bytes.
 type transport struct {
-	k      kernel
-	fd     int // -1: closed
-	layers []layer
-	// blocked: the socket took less than it was offered.
-	blocked bool
+	k       kernel
+	stack   *[]layer // lowest first; nil: none, which costs a connection 8 bytes
+	fd      int32    // -1: closed
+	blocked bool     // the socket took less than it was offered
 }
+
+func (t *transport) layered() bool { return t.stack != nil }
+
+// push puts a layer on top.
+func (t *transport) push(l layer) {
+	if t.stack == nil {
+		t.stack = new([]layer)
+	}
+	*t.stack = append(*t.stack, l)
+}
+
+// lowest is the layer next to the socket.
+func (t *transport) lowest() layer { return (*t.stack)[0] }
 
 // read makes one read from the socket, with no layer on. 0 bytes and no error:
 // nothing has come. eof: the peer has sent its last byte.
 func (t *transport) read(p []byte) (n int, eof bool, err error) {
-	n, err = t.k.read(t.fd, p)
+	n, err = t.k.read(int(t.fd), p)
 	if err != nil {
 		if err == unix.EAGAIN {
 			return 0, false, nil
@@ -51,18 +63,19 @@ func (t *transport) read(p []byte) (n int, eof bool, err error) {
 func (t *transport) receive(tmp []byte) (n int, eof bool, err error) {
 	n, eof, err = t.read(tmp)
 	if n > 0 {
-		err = t.layers[0].feed(tmp[:n])
+		err = t.lowest().feed(tmp[:n])
 	}
 	return n, eof, err
 }
 
 // decoded moves the next bytes that the layers have decoded to p. 0 bytes and
 // no error: nothing lies in any layer any more.
-func (t *transport) decoded(p []byte) (int, error) { return t.decodedBy(len(t.layers)-1, p) }
+func (t *transport) decoded(p []byte) (int, error) { return t.decodedBy(len(*t.stack)-1, p) }
 
 func (t *transport) decodedBy(i int, p []byte) (int, error) {
+	l := (*t.stack)[i]
 	for {
-		n, err := t.layers[i].read(p)
+		n, err := l.read(p)
 		if n > 0 || err != nil || i == 0 {
 			return n, err
 		}
@@ -70,7 +83,7 @@ func (t *transport) decodedBy(i int, p []byte) (int, error) {
 		if n, err = t.decodedBy(i-1, p); n == 0 || err != nil {
 			return 0, err
 		}
-		if err = t.layers[i].feed(p[:n]); err != nil {
+		if err = l.feed(p[:n]); err != nil {
 			return 0, err
 		}
 	}
@@ -80,13 +93,13 @@ func (t *transport) decodedBy(i int, p []byte) (int, error) {
 // it takes all or, while encoded output is stuck, nothing: whoever is slow to
 // read costs us one round of output and no more.
 func (t *transport) write(iov [][]byte) (n int, err error) {
-	if len(t.layers) == 0 {
+	if !t.layered() {
 		return t.send(iov)
 	}
 	if err = t.flush(); err != nil || t.pending() {
 		return 0, err
 	}
-	top := t.layers[len(t.layers)-1]
+	top := (*t.stack)[len(*t.stack)-1]
 	for _, p := range iov {
 		if err = top.write(p); err != nil {
 			return n, err
@@ -97,27 +110,28 @@ func (t *transport) write(iov [][]byte) (n int, err error) {
 }
 
 // pending reports whether the lowest layer holds encoded output.
-func (t *transport) pending() bool { return len(t.layers) > 0 && len(t.layers[0].pending()) > 0 }
+func (t *transport) pending() bool { return t.layered() && len(t.lowest().pending()) > 0 }
 
 // flush moves encoded output down the stack and to the socket. Layers may have
 // some of their own accord: the answer to a KeyUpdate, say.
 func (t *transport) flush() error {
-	for i := len(t.layers) - 1; i > 0; i-- {
-		p := t.layers[i].pending()
+	layers := *t.stack
+	for i := len(layers) - 1; i > 0; i-- {
+		p := layers[i].pending()
 		if len(p) == 0 {
 			continue
 		}
-		if err := t.layers[i-1].write(p); err != nil {
+		if err := layers[i-1].write(p); err != nil {
 			return err
 		}
-		t.layers[i].sent(len(p))
+		layers[i].sent(len(p))
 	}
 	for t.pending() {
-		n, err := t.send([][]byte{t.layers[0].pending()})
+		n, err := t.send([][]byte{t.lowest().pending()})
 		if n == 0 || err != nil {
 			return err
 		}
-		t.layers[0].sent(n)
+		t.lowest().sent(n)
 	}
 	return nil
 }
@@ -125,10 +139,10 @@ func (t *transport) flush() error {
 func (t *transport) send(iov [][]byte) (n int, err error) {
 	call := "write"
 	if len(iov) == 1 {
-		n, err = t.k.write(t.fd, iov[0])
+		n, err = t.k.write(int(t.fd), iov[0])
 	} else {
 		call = "writev"
-		n, err = t.k.writev(t.fd, iov)
+		n, err = t.k.writev(int(t.fd), iov)
 	}
 	t.blocked = err == unix.EAGAIN
 	if err != nil && !t.blocked {
@@ -148,6 +162,6 @@ func (t *transport) close() {
 	if t.fd >= 0 {
 		fd := t.fd
 		t.fd = -1
-		_ = t.k.close(fd) // nobody could act on its error
+		_ = t.k.close(int(fd)) // nobody could act on its error
 	}
 }
