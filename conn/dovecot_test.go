@@ -61,6 +61,9 @@ func messageFiles(t *testing.T) [][]byte {
 	return files
 }
 
+// tagPrefix begins the tags of sessions.
+const tagPrefix = "tag"
+
 // session is a bare client in the hands of a test, whose waits drive it.
 type session struct {
 	*conn.Client
@@ -71,7 +74,10 @@ type session struct {
 func dial(t *testing.T, address string) *session {
 	t.Helper()
 	s := &session{t: t}
-	d := &conn.Dialer{Trace: func(_ *conn.Client, line string) { s.trace = append(s.trace, line) }}
+	d := &conn.Dialer{
+		TagPrefix: tagPrefix,
+		Trace:     func(_ *conn.Client, line string) { s.trace = append(s.trace, line) },
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
@@ -350,8 +356,8 @@ func TestDovecotPipelining(t *testing.T) {
 			t.Errorf("each reply comes once for each command that asks for it: %d times too often: %q", n, text)
 		}
 	}
-	if wire := taggedReplies(s.trace); !slices.Equal(order, wire) {
-		t.Errorf("commands complete once, in the order of the wire\n got: %q\nwant: %q", order, wire)
+	if want := taggedReplies(s.trace); !slices.Equal(order, want) {
+		t.Errorf("commands complete once, in the order of the wire\n got: %q\nwant: %q", order, want)
 	}
 	if got := s.Stats().Commands - before.Commands; got != 1000 {
 		t.Errorf("1000 commands are counted: %d", got)
@@ -360,13 +366,12 @@ func TestDovecotPipelining(t *testing.T) {
 
 // taggedReplies returns the numbers in the tags of a trace's replies.
 func taggedReplies(trace []string) []string {
-	var tags []string
+	var numbers []string
 	for _, line := range trace {
-		reply, received := strings.CutPrefix(line, "S: ")
-		tag, _, _ := strings.Cut(reply, " ")
-		if received && tag != "*" && tag != "+" {
-			tags = append(tags, strings.TrimLeft(tag, "abcdefghijklmnopqrstuvwxyz"))
+		if reply, tagged := strings.CutPrefix(line, "S: "+tagPrefix); tagged {
+			number, _, _ := strings.Cut(reply, " ")
+			numbers = append(numbers, number)
 		}
 	}
-	return tags
+	return numbers
 }

@@ -45,7 +45,8 @@ func TestIdleHoldsNoBuffer(t *testing.T) {
 		{"a literal", func(r *rig) {
 			mustSend(t, r.c, nothing, "APPEND x %l", make([]byte, 1000))
 			r.drive()
-			r.say("+\r\na1 OK\r\n")
+			r.say("+\r\n")
+			r.say("a1 OK\r\n")
 		}},
 		{"a refused literal", func(r *rig) {
 			mustSend(t, r.c, nothing, "APPEND x %l", make([]byte, 1000))
