@@ -21,6 +21,7 @@ const attemptDelay = 250 * time.Millisecond
 // dialing is one ConnectAsync: resolving off the loop, then a race between the
 // addresses on it. Everything but lookup runs on the loop's goroutine.
 type dialing struct {
+	ctx        context.Context
 	d          *Dialer
 	loop       *reactor.Loop
 	name       string
@@ -43,17 +44,17 @@ type dialing struct {
 // is left behind. It must be called on l's goroutine. Errors: see Connect.
 func (d *Dialer) ConnectAsync(ctx context.Context, l *reactor.Loop, host, port string, done func(*Client, error)) {
 	x := &dialing{d: d, loop: l, name: host, done: done, attempts: map[*attempt]struct{}{}}
-	ctx, x.cancel = context.WithCancel(ctx)
-	x.stopCancel = context.AfterFunc(ctx, func() {
-		l.Post(func() { x.end(nil, context.Cause(ctx)) })
+	x.ctx, x.cancel = context.WithCancel(ctx)
+	x.stopCancel = context.AfterFunc(x.ctx, func() {
+		l.Post(func() { x.end(nil, nil) })
 	})
-	if err := x.begin(ctx, host, port); err != nil {
+	if err := x.begin(host, port); err != nil {
 		l.Post(func() { x.end(nil, err) })
 	}
 }
 
 // begin starts with what the host is: a path, an address, or a name.
-func (x *dialing) begin(ctx context.Context, host, port string) error {
+func (x *dialing) begin(host, port string) error {
 	if strings.HasPrefix(host, "/") {
 		x.loop.Post(func() { x.race([]unix.Sockaddr{&unix.SockaddrUnix{Name: host}}) })
 		return nil
@@ -67,7 +68,7 @@ func (x *dialing) begin(ctx context.Context, host, port string) error {
 		return nil
 	}
 	x.limit("resolve", orDefault(x.d.Timeouts.Resolve, defaultResolve))
-	go x.lookup(ctx, host, number)
+	go x.lookup(x.ctx, host, number)
 	return nil
 }
 
@@ -137,7 +138,11 @@ func sockaddr(ip netip.Addr, port int) unix.Sockaddr {
 
 // race begins with the addresses.
 func (x *dialing) race(addrs []unix.Sockaddr) {
-	if x.over {
+	switch {
+	case x.over:
+		return
+	case x.ctx.Err() != nil:
+		x.end(nil, nil)
 		return
 	}
 	x.limit("connect", orDefault(x.d.Timeouts.Connect, defaultConnect))
@@ -212,6 +217,11 @@ func (x *dialing) try(to unix.Sockaddr) error {
 
 // won makes a Client of the first attempt that connected.
 func (x *dialing) won(a *attempt) {
+	if x.ctx.Err() != nil {
+		a.close()
+		x.end(nil, nil)
+		return
+	}
 	fd := a.release()
 	c, err := x.d.Attach(fd, x.name)
 	if err != nil {
@@ -228,11 +238,15 @@ func (x *dialing) won(a *attempt) {
 }
 
 // end is the only way out: it stops everything that is under way and reports.
+// Once the context has ended, whatever failed is reported as that.
 func (x *dialing) end(c *Client, err error) {
 	if x.over {
 		return
 	}
 	x.over = true
+	if c == nil && x.ctx.Err() != nil {
+		err = context.Cause(x.ctx)
+	}
 	x.stopCancel()
 	x.cancel()
 	x.limit("", -1)

@@ -54,12 +54,13 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	b := append(buf.b, c.prefix...)
 	b = strconv.AppendUint(b, number, 10)
 	b = append(b, ' ')
+	text := len(b)
 	b, marks, err := wire.AppendCommand(b, nil, literals, format, args)
 	if err == nil && !c.maySend(marks) {
 		err = ErrCleartext
 	}
 	if err != nil {
-		clear(b[begin:]) // it may hold a secret
+		clear(b[begin:cap(b)]) // it may hold a secret
 		c.out.settle()
 		return err
 	}
@@ -67,7 +68,7 @@ func (c *Client) send(cmd command, format string, args []any) error {
 
 	cmd.begin = c.out.base + int64(begin)
 	cmd.end = c.out.end()
-	c.addMarks(marks, &cmd, number, format)
+	c.addMarks(marks, &cmd, number, isAuthenticate(buf.b[text:]))
 	if c.pending.len() == 0 && !c.busy {
 		c.since = c.now() // its wait begins; in a callback since is now
 	}
@@ -90,35 +91,34 @@ func (c *Client) maySend(marks []wire.Mark) bool {
 }
 
 // addMarks takes over what the formatter has marked, whose offsets count from
-// the beginning of the buffer.
-func (c *Client) addMarks(marks []wire.Mark, cmd *command, number uint64, format string) {
+// the beginning of the buffer. secret: what is said in the command's dialogue
+// is one.
+func (c *Client) addMarks(marks []wire.Mark, cmd *command, number uint64, secret bool) {
 	for i := range marks {
 		m := &marks[i]
 		at := c.out.base + int64(m.At)
 		switch m.Kind {
 		case wire.MarkWait:
 			c.out.marks = append(c.out.marks, mark{kind: waitMark, at: at, end: cmd.end, number: number})
+			c.trace.waits(at)
 		case wire.MarkReference:
 			c.out.marks = append(c.out.marks, mark{kind: referenceMark, at: at, end: cmd.end, number: number, data: m.Data})
 		case wire.MarkSecret:
 			c.out.buf.secret = true
 			if c.trace != nil {
-				c.trace.secrets = append(c.trace.secrets, span{at, c.out.base + int64(m.End)})
+				c.trace.secrets = append(c.trace.secrets, span{begin: at, end: c.out.base + int64(m.End)})
 			}
 		}
 	}
 	if cmd.onContinue != nil {
-		c.out.marks = append(c.out.marks, mark{
-			kind: holdMark, at: cmd.end, end: cmd.end, number: number,
-			secret: isAuthenticate(format),
-		})
+		c.out.marks = append(c.out.marks, mark{kind: holdMark, at: cmd.end, end: cmd.end, number: number, secret: secret})
 	}
 }
 
-// isAuthenticate tells whether what is said in a dialogue is a secret.
-func isAuthenticate(format string) bool {
+// isAuthenticate tells whether what is said in a command's dialogue is a secret.
+func isAuthenticate(text []byte) bool {
 	const verb = "AUTHENTICATE"
-	return len(format) >= len(verb) && strings.EqualFold(format[:len(verb)], verb)
+	return len(text) >= len(verb) && wire.EqualFold(text[:len(verb)], verb)
 }
 
 // Continue answers a "+" in the dialogue of the oldest command that has

@@ -16,7 +16,10 @@ type tracer struct {
 }
 
 // span is a range of positions in the queue.
-type span struct{ begin, end int64 }
+type span struct {
+	begin, end int64
+	header     bool // it ends with a literal's header, and thus a line
+}
 
 // maxTraceLine cuts lines: a trace is for reading.
 const maxTraceLine = 1000
@@ -26,6 +29,17 @@ const redacted = "***"
 func (t *tracer) note(format string, args ...any) {
 	if t != nil {
 		t.emit(t.c, "# "+fmt.Sprintf(format, args...))
+	}
+}
+
+// waits tells of a literal that waits at a position. A secret that ends there
+// was its header.
+func (t *tracer) waits(at int64) {
+	if t == nil {
+		return
+	}
+	if n := len(t.secrets); n > 0 && t.secrets[n-1].end == at {
+		t.secrets[n-1].header = true
 	}
 }
 
@@ -39,6 +53,9 @@ func (t *tracer) sent(at int64, p []byte) {
 		if len(t.secrets) > 0 {
 			s := t.secrets[0]
 			switch {
+			case at >= s.end: // it was dropped with a command that the server refused
+				t.secrets = t.secrets[1:]
+				continue
 			case at >= s.begin:
 				k := min(int64(n), s.end-at)
 				if at == s.begin {
@@ -46,6 +63,9 @@ func (t *tracer) sent(at int64, p []byte) {
 				}
 				if at += k; at == s.end {
 					t.secrets = t.secrets[1:]
+					if s.header {
+						t.endOut()
+					}
 				}
 				p = p[k:]
 				continue
@@ -85,7 +105,7 @@ func (t *tracer) text(p []byte) {
 	for _, b := range p {
 		if b == '\n' {
 			t.endOut()
-		} else if b != '\r' {
+		} else if b != '\r' && len(t.out) <= maxTraceLine {
 			t.out = append(t.out, b)
 		}
 	}
@@ -103,15 +123,20 @@ func (t *tracer) received(ev *wire.Event) {
 	}
 	switch ev.Kind {
 	case wire.KindText:
-		if len(t.in) < maxTraceLine {
-			t.in = append(t.in, ev.Data[:min(len(ev.Data), maxTraceLine)]...)
-		}
+		t.heard(ev.Data)
 	case wire.KindLiteralHeader:
-		t.in = append(append(t.in, ev.Data...), "<literal>"...)
+		t.heard(ev.Data)
+		t.heard([]byte("<literal>"))
 	case wire.KindEnd:
 		t.line("S: ", t.in)
 		t.in = t.in[:0]
 	}
+}
+
+// heard adds to the server's line, no more than will be shown and one byte,
+// which tells that the line is longer.
+func (t *tracer) heard(p []byte) {
+	t.in = append(t.in, p[:min(len(p), maxTraceLine+1-len(t.in))]...)
 }
 
 // line emits one line with nothing in it that could pass for another: control

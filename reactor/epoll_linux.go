@@ -135,11 +135,17 @@ func milliseconds(d time.Duration) int {
 
 func (p *epoll) wake() error {
 	_, err := p.k.write(p.wakeFD, one)
+	for err == unix.EINTR {
+		_, err = p.k.write(p.wakeFD, one)
+	}
 	return os.NewSyscallError("write", err)
 }
 
 func (p *epoll) hush() error {
 	_, err := p.k.read(p.wakeFD, p.drain[:])
+	for err == unix.EINTR {
+		_, err = p.k.read(p.wakeFD, p.drain[:])
+	}
 	if err == unix.EAGAIN {
 		return nil
 	}

@@ -265,7 +265,7 @@ func drive(l *Loop, wait bool) (bool, error) {
 	return l.step(wait)
 }
 
-// drain has a loop do all that it has to do without a wait.
+// drain has a loop do all that it has to do, up to the next wait.
 func drain(t testing.TB, l *Loop) {
 	t.Helper()
 	for {
@@ -274,6 +274,7 @@ func drain(t testing.TB, l *Loop) {
 			t.Fatalf("a step succeeds; it said %v", err)
 		}
 		if !ok {
+			l.settle()
 			return
 		}
 	}

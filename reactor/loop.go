@@ -168,7 +168,7 @@ func (l *Loop) instant() int64 {
 func (l *Loop) at(t time.Time) int64 {
 	d := t.Sub(l.now)
 	if d < 0 {
-		return l.tick + int64(d)
+		return min(l.tick, l.tick+int64(d))
 	}
 	return later(l.tick, d)
 }

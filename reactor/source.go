@@ -103,14 +103,21 @@ func (l *Loop) detach(s *slot) {
 // drop removes a source.
 func (l *Loop) drop(s *slot) {
 	l.detach(s)
+	l.forget(s)
+}
+
+// forget takes a detached slot out of all lists. Those of this turn and the next are
+// left to find out by themselves.
+func (l *Loop) forget(s *slot) {
 	if s.heapAt >= 0 {
 		l.deadlines.remove(s.heapAt)
 	}
 	if i := s.listAt; i >= 0 {
-		last := l.polled[len(l.polled)-1]
-		l.polled[i], last.listAt = last, i
-		l.polled[len(l.polled)-1] = nil
-		l.polled = l.polled[:len(l.polled)-1]
+		last := len(l.polled) - 1
+		l.polled[i] = l.polled[last]
+		l.polled[i].listAt = i
+		l.polled[last] = nil
+		l.polled = l.polled[:last]
 	}
 	s.dismiss()
 }
@@ -120,15 +127,6 @@ func (s *slot) dismiss() {
 	if n, ok := s.src.(Notifier); ok {
 		n.SetNotify(nil)
 	}
-}
-
-// fail removes a source that the kernel would not watch.
-func (l *Loop) fail(s *slot, err error) {
-	if !s.removed() {
-		l.drop(s)
-	}
-	l.stats.Failed++
-	l.noteFault(err)
 }
 
 // changed is what a Notifier calls. What must be done before the source can close
@@ -159,11 +157,11 @@ func (l *Loop) rebind(s *slot, fd int) bool {
 		l.drop(s)
 		return false
 	}
-	old := s.fd
 	l.detach(s)
 	if err := l.attach(s, fd); err != nil {
-		s.fd = old
-		l.fail(s, err)
+		l.forget(s)
+		l.stats.Failed++
+		l.noteFault(err)
 		return false
 	}
 	return true
@@ -246,7 +244,10 @@ func (l *Loop) sync(s *slot) {
 		return
 	}
 	if err := l.poller.modify(s.fd, s.gen, in); err != nil {
-		l.fail(s, &SourceError{s.src, int(s.fd), err})
+		fault := &SourceError{s.src, int(s.fd), err}
+		l.drop(s)
+		l.stats.Failed++
+		l.noteFault(fault)
 		return
 	}
 	s.have = in

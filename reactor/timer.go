@@ -189,8 +189,8 @@ func later(at int64, d time.Duration) int64 {
 	if d <= 0 {
 		return at
 	}
-	if int64(d) > never-at {
-		return never
+	if sum := at + int64(d); sum > at {
+		return sum
 	}
-	return at + int64(d)
+	return never
 }

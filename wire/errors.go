@@ -20,7 +20,11 @@ type SyntaxError struct {
 
 // Error quotes the input, so that it can go to a terminal or a log as it stands.
 func (e *SyntaxError) Error() string {
-	return "wire: server sent a malformed reply: " + e.Reason + ": " + strconv.QuoteToASCII(e.Input)
+	s := "wire: server sent a malformed reply: " + e.Reason
+	if e.Offset > 0 {
+		s += " at byte " + strconv.Itoa(e.Offset)
+	}
+	return s + ": " + strconv.QuoteToASCII(e.Input)
 }
 
 // LimitError reports input over a limit of [Limits]: the server's fault, or a

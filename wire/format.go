@@ -38,7 +38,8 @@ type Text string
 // command; a command whose end the server would take for the header of a literal.
 // What is returned with it is dst and marks as they were.
 func AppendCommand(dst []byte, marks []Mark, lit Literals, format string, args []any) ([]byte, []Mark, error) {
-	f := formatter{dst: dst, marks: marks, lit: lit, piece: len(dst)}
+	var f formatter
+	f.dst, f.marks, f.lit, f.piece = dst, marks, lit, len(dst) // a literal would be made elsewhere and copied
 	if err := f.command(format, args); err != nil {
 		err.Command = firstWord(format)
 		return dst, marks, err
@@ -95,6 +96,9 @@ func (f *formatter) command(format string, args []any) *FormatError {
 // server reads as a literal's header: it would wait for bytes, and take the next
 // command for them.
 func (f *formatter) endsInHeader() bool {
+	if f.dst[len(f.dst)-1] != '}' {
+		return false
+	}
 	_, _, ok := parseHeader(f.dst[f.piece:])
 	return ok
 }

@@ -39,12 +39,12 @@ func (k Kind) String() string {
 //
 // in this order; a literal of no bytes has no LiteralData.
 type Event struct {
-	Kind Kind
 	// Data is the text, the header as sent (`{5}`, `~{5+}`), or bytes of the
 	// literal, never with a line end of the framing; nil with KindEnd.
 	Data []byte
 	// Size is the announced size, in bytes, of the literal of a KindLiteralHeader.
 	Size int64
+	Kind Kind
 	// Literal8 and NonSync tell the `~` and the `+` of a KindLiteralHeader.
 	Literal8, NonSync bool
 }
@@ -128,56 +128,77 @@ func (f *Framer) InReply() bool { return f.state != firstLine }
 // 7888 and RFC 3516.
 func (f *Framer) Next(buf []byte) (ev Event, n int, err error) {
 	if f.err != nil {
-		return Event{}, 0, f.err
+		return ev, 0, f.err
 	}
 	if f.state == literal {
-		return f.data(buf)
+		n = int(min(int64(len(buf)), f.pos))
+		if n > 0 {
+			ev = Event{Kind: KindLiteralData, Data: buf[:n:n]}
+			f.took(n)
+		}
+		return ev, n, nil
 	}
 	if int64(len(buf)) < f.pos {
-		return Event{}, 0, nil // the caller kept back bytes that it had shown
+		return ev, 0, nil // the caller kept back bytes that it had shown
 	}
 	switch f.state {
 	case header:
-		return f.header(buf[:f.pos])
+		n = int(f.pos)
+		ev, err = f.header(buf[:n])
+		if err != nil {
+			n = 0
+		}
 	case end:
 		n = int(f.pos)
+		ev.Kind = KindEnd
 		f.state, f.pos, f.used = firstLine, 0, 0
-		return Event{Kind: KindEnd}, n, nil
 	default:
-		return f.line(buf)
+		n, err = f.line(buf)
+		if n < 0 {
+			return ev, 0, err
+		}
+		ev.Kind = KindText
+		ev.Data = buf[:n:n]
+	}
+	return ev, n, err
+}
+
+// took notes that n bytes of a literal were handed out.
+func (f *Framer) took(n int) {
+	f.used += int64(n)
+	f.pos -= int64(n)
+	if f.pos == 0 {
+		f.state = laterLine
 	}
 }
 
-// line seeks the end of the line at the beginning of buf and hands out its text.
-func (f *Framer) line(buf []byte) (Event, int, error) {
+// line seeks the end of the line at the beginning of buf. It returns the length of
+// the line's text, -1 if the end has not come.
+func (f *Framer) line(buf []byte) (int, error) {
 	i := bytes.IndexByte(buf[f.pos:], '\n')
 	if i < 0 {
-		if err := f.checkLine(trimCR(buf)); err != nil {
-			return Event{}, 0, err
-		}
 		f.pos = int64(len(buf))
-		return Event{}, 0, nil
+		return -1, f.checkLine(trimCR(buf))
 	}
 	next := int(f.pos) + i + 1
 	text := trimCR(buf[:next-1])
 	if err := f.checkLine(text); err != nil {
-		return Event{}, 0, err
+		return -1, err
 	}
-	state := end
-	if len(text) > 0 && text[len(text)-1] == '}' {
+	n, state := len(text), end
+	if n > 0 && text[n-1] == '}' {
 		at, err := f.announced(text)
 		if err != nil {
-			return Event{}, 0, f.fail(err)
+			return -1, f.fail(err)
 		}
 		if at >= 0 {
-			state, text = header, text[:at]
+			n, state = at, header
 		}
 	}
-	n := len(text)
 	f.state = state
 	f.pos = int64(next - n)
 	f.used += int64(n)
-	return Event{Kind: KindText, Data: text[:n:n]}, n, nil
+	return n, nil
 }
 
 // announced returns the offset of the literal header at the end of text, a line
@@ -209,35 +230,21 @@ func (f *Framer) announced(text []byte) (int, error) {
 }
 
 // header hands out the literal header in buf, which ends with its line end.
-func (f *Framer) header(buf []byte) (Event, int, error) {
+func (f *Framer) header(buf []byte) (Event, error) {
 	text := trimCR(buf[:len(buf)-1])
 	_, ev, _ := parseHeader(text)
 	if limit := f.literalLimit(); ev.Size > limit {
-		return Event{}, 0, f.fail(&LimitError{What: "literal", Limit: limit, Input: excerpt(text)})
+		return Event{}, f.fail(&LimitError{What: "literal", Limit: limit, Input: excerpt(text)})
 	}
 	f.used += int64(len(buf))
 	if limit := f.replyLimit(); ev.Size > limit-f.used {
-		return Event{}, 0, f.fail(&LimitError{What: "reply", Limit: limit, Input: excerpt(text)})
+		return Event{}, f.fail(&LimitError{What: "reply", Limit: limit, Input: excerpt(text)})
 	}
 	f.state, f.pos = literal, ev.Size
 	if ev.Size == 0 {
 		f.state = laterLine
 	}
-	return ev, len(buf), nil
-}
-
-// data hands out what buf has of a literal.
-func (f *Framer) data(buf []byte) (Event, int, error) {
-	n := int(min(int64(len(buf)), f.pos))
-	if n == 0 {
-		return Event{}, 0, nil
-	}
-	f.pos -= int64(n)
-	f.used += int64(n)
-	if f.pos == 0 {
-		f.state = laterLine
-	}
-	return Event{Kind: KindLiteralData, Data: buf[:n:n]}, n, nil
+	return ev, nil
 }
 
 // checkLine checks the length of a line, or of as much of it as there is.

@@ -41,62 +41,59 @@ const maxNumber = 1<<32 - 1
 // The error is a *SyntaxError: the line is none of the three forms, or its number
 // is above 4,294,967,295. Grammar: RFC 9051 section 9, response, without its
 // knowledge of keywords.
-func ParseHead(line []byte) (Head, error) {
-	if len(line) == 0 {
+func ParseHead(line []byte) (h Head, err error) {
+	start, reason := 0, ""
+	h.Number = -1
+	switch {
+	case len(line) == 0:
 		return Head{}, headError(line, "empty line")
-	}
-	if len(line) == 1 || line[1] == ' ' {
-		switch line[0] {
-		case '*':
-			return parseUntagged(line)
-		case '+':
-			return Head{Kind: Continuation, Number: -1, Text: min(2, len(line))}, nil
+	case line[0] == ' ':
+		return Head{}, headError(line, "line begins with a space")
+	case line[0] != '*' && line[0] != '+':
+		h.Kind = Tagged
+		n := word(line, 0)
+		h.Tag = line[:n:n]
+		start = n + 1
+	case len(line) > 1 && line[1] != ' ':
+		return Head{}, headError(line, "no space after the first byte")
+	case line[0] == '+':
+		h.Kind = Continuation
+		h.Text = min(2, len(line))
+		return h, nil
+	default:
+		h.Number, start, reason = number(line)
+		if reason != "" {
+			return Head{}, headError(line, reason)
 		}
 	}
-	switch line[0] {
-	case ' ':
-		return Head{}, headError(line, "line begins with a space")
-	case '*', '+':
-		return Head{}, headError(line, "no space after the first byte")
+	n := word(line, start)
+	if n <= start {
+		return Head{}, headError(line, "no keyword")
 	}
-	tag := word(line, 0)
-	h := Head{Kind: Tagged, Number: -1, Tag: line[:tag:tag]}
-	return h.keyword(line, tag+1)
+	h.Keyword = line[start:n:n]
+	h.Text = min(n+1, len(line))
+	return h, nil
 }
 
-// parseUntagged parses a line that is "*" or begins with "* ".
-func parseUntagged(line []byte) (Head, error) {
-	h := Head{Number: -1}
-	i, n := 2, int64(0)
+// number returns the number of a line that begins with "* ", or is "*", and where
+// the keyword begins; -1 if there is no number.
+func number(line []byte) (n int64, start int, reason string) {
+	i := 2
 	for i < len(line) && line[i]-'0' <= 9 {
-		// Past the limit the value no longer matters, but it must not wrap.
-		if n <= maxNumber {
+		if n <= maxNumber { // past it the value no longer matters, but must not wrap
 			n = n*10 + int64(line[i]-'0')
 		}
 		i++
 	}
-	if i == 2 || i < len(line) && line[i] != ' ' {
-		return h.keyword(line, 2) // `* OK`, `* 123ABC`
+	switch {
+	case i == 2 || i < len(line) && line[i] != ' ':
+		return -1, 2, "" // `* OK`, `* 123ABC`
+	case i >= len(line):
+		return 0, 0, "no keyword"
+	case n > maxNumber:
+		return 0, 0, "number above 4294967295"
 	}
-	if i >= len(line) {
-		return Head{}, headError(line, "no keyword")
-	}
-	if n > maxNumber {
-		return Head{}, headError(line, "number above 4294967295")
-	}
-	h.Number = n
-	return h.keyword(line, i+1)
-}
-
-// keyword completes h with the keyword that begins at offset start.
-func (h Head) keyword(line []byte, start int) (Head, error) {
-	end := word(line, start)
-	if end <= start {
-		return Head{}, headError(line, "no keyword")
-	}
-	h.Keyword = line[start:end:end]
-	h.Text = min(end+1, len(line))
-	return h, nil
+	return n, i + 1, ""
 }
 
 // word returns the offset of the first space at or after start, or the length of

@@ -1,0 +1,71 @@
+// Package bench measures what the library costs: the CPU time of the client
+// for a command, and the memory of a connection that waits.
+//
+// # What takes part
+//
+// A server (package server) that answers from prepared bytes, and fleets of
+// connections to it, each driven by another client:
+//
+//	ours    this library: one reactor.Loop, callbacks, one goroutine
+//	floor   a bare epoll loop that writes and counts bytes: what nobody can go below
+//	goimap  emersion/go-imap v2, two goroutines a connection (up to 100 connections,
+//	        1,000 for memory)
+//
+// Every fleet is a process, and has a server to itself, which is a process too:
+// the test binary runs itself again. So the CPU time of a fleet, getrusage(2),
+// is the client's and nobody else's, though it includes what the kernel does
+// within the client's system calls: on the loopback interface that is most of
+// the work of TCP.
+//
+// # What happens
+//
+// All connections work at the same time. Each sends a batch of commands at
+// once, as many as the depth says, and the next when the last of them has
+// completed; at depth 1 there is always one command on its way. That is the
+// same for all sides, as are the bytes, but for the tags. When the sides take
+// turns, ten rounds for each iteration of a benchmark, only one of them and its
+// server have anything to do. A side that did not complete what it was told to,
+// by its own count of tagged OKs and literal octets or by the server's count of
+// commands, fails the benchmark. Nothing fails for being slow.
+//
+// # What the numbers mean
+//
+//	ours-ns/cmd, floor-ns/cmd, goimap-ns/cmd
+//		user and system CPU time of the fleet's process for a command, the
+//		median of the rounds
+//	ratio
+//		ours-ns/cmd over floor-ns/cmd in the same round, the median of the
+//		rounds: it moves less than the two when the machine is not quiet
+//	ours-syscalls/cmd, floor-syscalls/cmd
+//		reads and writes that moved bytes, and waits
+//	allocs/cmd
+//		heap objects that our process allocated for a command. Starting and
+//		stopping a round takes some ten, so it is never quite 0
+//	ours-B/conn, ...
+//		heap and stacks for an idle connection, after garbage collection, over
+//		those before the first; the side's own table of connections is included
+//	ours-goroutines/conn, ...
+//		goroutines for an idle connection
+//	ours-10000/100, floor-10000/100
+//		ns/cmd at 10,000 connections over that at 100, in the same round
+//
+// # How to run
+//
+// Two processes have 10,000 descriptors each, so `ulimit -n` must be 11,000 or
+// more. The smoke run does everything once, in short rounds, in about a minute;
+// the second is the one whose figures may be quoted:
+//
+//	go test ./bench -run '^$' -bench . -benchtime 1x
+//	go test ./bench -run '^$' -bench . -benchtime 3x -effort 8 -table -timeout 1h
+//
+// -effort multiplies the commands of a round, -benchtime 3x makes thirty rounds
+// of the ten, and -table adds the table of the README. To compare two versions:
+//
+//	go test ./bench -run '^$' -bench 'Noop|Fetch' -benchtime 1x -effort 4 -count 10 >old.txt
+//	... >new.txt
+//	benchstat old.txt new.txt
+//
+// and to compare depths, say, benchstat -col /depth new.txt. To see where the
+// time or the memory goes, -fleetprofile DIR writes profiles from within the
+// fleets' processes; the figures of such a run include the profiler.
+package bench

@@ -1,0 +1,82 @@
+// Package fleet is what the sides of a benchmark have in common: the work they
+// are given, and the process that each lives in, which takes orders from the
+// benchmark over its standard input and answers with what the work cost.
+package fleet
+
+import (
+	"net/netip"
+	"strconv"
+
+	"github.com/imclient/imclient/bench/server"
+)
+
+// Fleet is one side: a number of connections to the same server, driven by the
+// client that is measured. Its methods are called one after another by one
+// goroutine, Open first.
+type Fleet interface {
+	// Open makes n connections, each logged in and with INBOX SELECTed.
+	Open(addr netip.AddrPort, n int) error
+	// Run does a job on every connection and returns when all of it is done.
+	// It must not answer for work that it has not seen completed.
+	Run(Job) (Work, error)
+	// Idle brings every connection to the state in which its memory is
+	// measured: a FETCH of server.Large octets was completed, and IDLE is pending.
+	Idle() error
+}
+
+// Verb is the command that a job consists of.
+type Verb string
+
+const (
+	Noop  Verb = "NOOP"
+	Fetch Verb = "FETCH" // of message 1: a literal of server.Small octets
+)
+
+// Command returns a whole command of this verb, without tag and CRLF.
+func (v Verb) Command() string {
+	if v == Fetch {
+		return "FETCH 1 (BODY.PEEK[])"
+	}
+	return string(v)
+}
+
+// Literal returns the octets of the literal that one such command brings.
+func (v Verb) Literal() int64 {
+	if v == Fetch {
+		return server.Small
+	}
+	return 0
+}
+
+// Job is work for each connection of a fleet: Batches times, Depth commands are
+// sent without waiting, and the next batch when the last of them has
+// completed. All connections are at work at the same time.
+type Job struct {
+	Verb           Verb
+	Depth, Batches int
+}
+
+// Batches returns the number of batches in which conns connections send at
+// least total commands, in batches of depth.
+func Batches(total, conns, depth int) int {
+	return max(1, (total+conns*depth-1)/(conns*depth))
+}
+
+// Work is what a fleet has done, by its own count.
+type Work struct {
+	Commands int64 // answered by a tagged OK
+	Literals int64 // octets of literals received
+	Syscalls int64 // reads, writes and waits; 0 when the side does not count them
+}
+
+// Want returns the work that a job is on conns connections, but for Syscalls.
+func (j Job) Want(conns int) Work {
+	n := int64(conns) * int64(j.Depth) * int64(j.Batches)
+	return Work{Commands: n, Literals: n * j.Verb.Literal()}
+}
+
+// User returns the name with which connection i logs in.
+func User(i int) string { return "user" + strconv.Itoa(i) }
+
+// Password is everybody's.
+const Password = "secret"

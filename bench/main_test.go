@@ -1,0 +1,53 @@
+//go:build linux
+
+package bench
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/imclient/imclient/bench/fleet"
+	"github.com/imclient/imclient/bench/floor"
+	"github.com/imclient/imclient/bench/goimap"
+	"github.com/imclient/imclient/bench/ours"
+	"github.com/imclient/imclient/bench/server"
+)
+
+// roleEnv makes this binary, when it runs itself again, a server or a side.
+const roleEnv = "IMCLIENT_BENCH_ROLE"
+
+const serverRole = "server"
+
+// fleets are the sides that a race can have, by name.
+var fleets = map[string]func() fleet.Fleet{
+	"ours":   func() fleet.Fleet { return new(ours.Fleet) },
+	"floor":  func() fleet.Fleet { return new(floor.Fleet) },
+	"goimap": func() fleet.Fleet { return new(goimap.Fleet) },
+}
+
+func TestMain(m *testing.M) {
+	role, ok := os.LookupEnv(roleEnv)
+	if !ok {
+		code := m.Run()
+		if *showTable {
+			printTable(os.Stdout)
+		}
+		os.Exit(code)
+	}
+	if err := play(role); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %s: %v\n", role, err)
+		os.Exit(1)
+	}
+}
+
+func play(role string) error {
+	if role == serverRole {
+		return server.Process(os.Stdin, os.Stdout)
+	}
+	newFleet, ok := fleets[role]
+	if !ok {
+		return fmt.Errorf("no such role")
+	}
+	return fleet.Serve(newFleet(), os.Stdin, os.Stdout)
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// embedded is the server that imload starts for itself: its own executable
+// again, as a child, so that the client's figures are the client's own.
+type embedded struct {
+	host, port string
+	password   string
+	process    *os.Process
+	stdin      io.Closer
+	ended      chan struct{} // closed when the child has ended
+	endErr     error         // how; valid once ended is closed
+}
+
+// startEmbedded starts a server whose mailboxes hold that many messages. It
+// returns when the server listens.
+func startEmbedded(messages int) (*embedded, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(executable)
+	cmd.Env = append(os.Environ(), serverEnv+"=1")
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = childAttributes()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	e := &embedded{password: rand.Text(), process: cmd.Process, stdin: stdin, ended: make(chan struct{})}
+	address, err := handOver(serverConfig{Messages: messages, Password: e.password}, stdin, stdout)
+	go func() {
+		e.endErr = cmd.Wait()
+		close(e.ended)
+	}()
+	if err == nil {
+		e.host, e.port, err = net.SplitHostPort(address)
+	}
+	if err != nil {
+		e.stop()
+		return nil, fmt.Errorf("the embedded server did not start: %w", err)
+	}
+	return e, nil
+}
+
+// handOver gives the child its configuration and gets its address.
+func handOver(config serverConfig, stdin io.Writer, stdout io.Reader) (string, error) {
+	if err := json.NewEncoder(stdin).Encode(config); err != nil {
+		return "", err
+	}
+	address, err := bufio.NewReader(stdout).ReadString('\n')
+	return strings.TrimSpace(address), err
+}
+
+// stop ends the server and waits for it.
+func (e *embedded) stop() {
+	_ = e.stdin.Close()
+	select {
+	case <-e.ended:
+	case <-time.After(2 * time.Second):
+		_ = e.process.Kill()
+		<-e.ended
+	}
+}
+
+// died reports whether the server has ended by itself, and how.
+func (e *embedded) died() (string, bool) {
+	select {
+	case <-e.ended:
+		if e.endErr == nil {
+			return "exit status 0", true
+		}
+		return e.endErr.Error(), true
+	default:
+		return "", false
+	}
+}

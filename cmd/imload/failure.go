@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+
+	"github.com/imclient/imclient/conn"
+	"github.com/imclient/imclient/wire"
+)
+
+// fail counts an error of this session under its verb and class.
+func (s *session) fail(v verb, err error) {
+	if s.fleet.aborting {
+		s.failAs(v, "no answer", "none within "+s.fleet.grace.String()+" after the end of the run")
+		return
+	}
+	s.count(v, classOf(err), strings.TrimPrefix(err.Error(), "conn: "))
+}
+
+// failAs counts what is wrong though no error says so.
+func (s *session) failAs(v verb, class, detail string) {
+	s.count(v, class, class+": "+detail)
+}
+
+// count counts an error and shows the first of its kind.
+func (s *session) count(v verb, class, text string) {
+	if !s.fleet.meter.fail(v.String() + ": " + class) {
+		return
+	}
+	if s.bye != "" {
+		text += fmt.Sprintf(" (the server's last words: %q)", s.bye)
+	}
+	s.fleet.console.printf("imload: connection %d (%s): %s: %s", s.id, s.account.user, v, text)
+}
+
+// classOf sorts errors into few kinds: what varies from one to the next, like
+// the server's words, is not in it.
+func classOf(err error) string {
+	var (
+		refused *conn.ReplyError
+		silent  *conn.TimeoutError
+		number  syscall.Errno
+		syntax  *wire.SyntaxError
+		limit   *wire.LimitError
+		format  *wire.FormatError
+	)
+	switch {
+	case errors.As(err, &refused):
+		return refused.Keyword
+	case errors.As(err, &silent):
+		return "timeout (" + silent.Wait + ")"
+	case errors.As(err, &number):
+		return number.Error()
+	case errors.As(err, &syntax), errors.As(err, &limit):
+		return "protocol error"
+	case errors.As(err, &format):
+		return "not sendable"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "server hung up"
+	case errors.Is(err, conn.ErrHostNotFound):
+		return "host not found"
+	case errors.Is(err, conn.ErrServiceNotFound):
+		return "service not found"
+	case errors.Is(err, conn.ErrCleartext):
+		return "password refused in the clear"
+	}
+	return "error"
+}

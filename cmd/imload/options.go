@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// options is what the command line says.
+type options struct {
+	connections int
+	duration    time.Duration // 0: until commands or Ctrl-C
+	commands    int64         // 0: until duration or Ctrl-C
+	depth       int
+	messages    int
+	mix         mix
+	seed        uint64
+	json, trace bool
+
+	// Of a real server; all but mailbox and user are empty for the embedded one.
+	host, port    string
+	user, mailbox string
+	password      string
+	fill          bool
+	cleartext     bool
+}
+
+// maxPipeline bounds -depth: more than this in flight measures buffers.
+const maxPipeline = 1000
+
+// helpText fits a screen of 80 columns and 40 lines; a test holds it to that.
+const helpText = `imload: many real IMAP conversations, all from one goroutine.
+
+  imload                        1000 connections for 10 s to a server that it
+                                starts itself (go-imap's, in memory, a child)
+  imload -n 5000 -d 1m          more of them, longer
+  imload -n 200 -commands 50000 until so many commands are done
+  imload -mix noop=1 -depth 16  nothing but NOOP, 16 in flight a connection
+  imload -mix fetch-body=9,idle=1   nine bodies to one IDLE
+  imload -n 2 -commands 40 -trace   watch one conversation, line by line
+  imload -json | jq .commands   one object on stdout and nothing else
+  imload -host mail.example.org -user load%d -password-file pw -n 100
+
+Each connection logs in, SELECTs, does each verb of the mix once, then draws by
+weight, and logs out. Two share a mailbox: when one IDLEs the other APPENDs a
+small mail to wake it, and deletes it again. STORE sets and clears $imload.
+Every header and body that comes is compared: with what the server was filled
+with; on a real server with what was generated if the mail is ours (Message-ID
+<N@imclient.test>), else with its first coming; its size with RFC822.SIZE.
+
+  -n N              connections (1000)     -messages N   per mailbox (64)
+  -d TIME           how long (10s; 0: no limit)
+  -commands N       end after N commands   -depth N      pipelining (1)
+  -mix VERB=W,...   ` + defaultMix + `
+                    verbs: noop fetch-headers fetch-body store idle select login
+  -seed N           of the draws (1)       -trace        connection 0 to stderr
+  -json             result as JSON         -h            this text
+  -host NAME        a real server          -port PORT    number or name (143)
+  -user NAME        %d in it: the number of the pair, 0, 1, ...
+  -password-file F  password in its first line; - is stdin
+  -mailbox NAME     to work in (INBOX)     -fill         put mail in empty ones
+  -cleartext        LOGIN without TLS to a host that is not this machine
+Ctrl-C ends early with the table, twice at once. Exit status: 0; 1 if a command
+failed or a byte was not what it should be; 2 for wrong use.
+`
+
+// parseOptions reads the arguments. The error is flag.ErrHelp for -h; any other
+// is wrong use, said in one line.
+func parseOptions(args []string, stdin io.Reader) (*options, error) {
+	o := &options{}
+	var mixText, passwordFile string
+	set := flag.NewFlagSet("imload", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.IntVar(&o.connections, "n", 1000, "")
+	set.DurationVar(&o.duration, "d", 10*time.Second, "")
+	set.Int64Var(&o.commands, "commands", 0, "")
+	set.IntVar(&o.depth, "depth", 1, "")
+	set.IntVar(&o.messages, "messages", 64, "")
+	set.StringVar(&mixText, "mix", defaultMix, "")
+	set.Uint64Var(&o.seed, "seed", 1, "")
+	set.BoolVar(&o.json, "json", false, "")
+	set.BoolVar(&o.trace, "trace", false, "")
+	set.StringVar(&o.host, "host", "", "")
+	set.StringVar(&o.port, "port", "143", "")
+	set.StringVar(&o.user, "user", "", "")
+	set.StringVar(&passwordFile, "password-file", "", "")
+	set.StringVar(&o.mailbox, "mailbox", "INBOX", "")
+	set.BoolVar(&o.fill, "fill", false, "")
+	set.BoolVar(&o.cleartext, "cleartext", false, "")
+	if err := set.Parse(args); err != nil {
+		return nil, err
+	}
+	given := map[string]bool{}
+	set.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	// Who bounds the run by commands wants no clock in it.
+	if given["commands"] && !given["d"] {
+		o.duration = 0
+	}
+	if set.NArg() > 0 {
+		return nil, fmt.Errorf("%q is no flag", set.Arg(0))
+	}
+	var err error
+	if o.mix, err = parseMix(mixText); err != nil {
+		return nil, fmt.Errorf("-mix: %w", err)
+	}
+	if err := o.check(given, passwordFile); err != nil {
+		return nil, err
+	}
+	if o.host == "" {
+		o.user = "u%d"
+		return o, nil
+	}
+	o.password, err = readPassword(passwordFile, stdin)
+	return o, err
+}
+
+// check says what cannot be, as soon as it is known.
+func (o *options) check(given map[string]bool, passwordFile string) error {
+	switch {
+	case o.connections < 1:
+		return errors.New("-n must be at least 1")
+	case o.duration < 0:
+		return errors.New("-d must not be negative")
+	case o.commands < 0 || given["commands"] && o.commands == 0:
+		return errors.New("-commands must be at least 1")
+	case o.depth < 1 || o.depth > maxPipeline:
+		return fmt.Errorf("-depth must be from 1 to %d", maxPipeline)
+	case o.messages < 1 || o.messages > maxMessages:
+		return fmt.Errorf("-messages must be from 1 to %d", maxMessages)
+	case o.connections == 1 && o.mix[verbIdle] == o.mix.total():
+		return errors.New("-mix: idle needs a second connection that wakes the first")
+	}
+	if o.host == "" {
+		for _, name := range []string{"port", "user", "password-file", "mailbox", "fill", "cleartext"} {
+			if given[name] {
+				return fmt.Errorf("-%s is for a real server: it needs -host", name)
+			}
+		}
+		return nil
+	}
+	switch {
+	case o.user == "":
+		return errors.New("-host needs -user")
+	case passwordFile == "":
+		return errors.New("-host needs -password-file (never a password on the command line)")
+	case strings.Count(strings.ReplaceAll(o.user, "%d", ""), "%") > 0:
+		return errors.New("-user: %d is the only % that it may hold")
+	case o.mailbox == "":
+		return errors.New("-mailbox must not be empty")
+	}
+	return nil
+}
+
+// readPassword reads the first line of a file, or of stdin.
+func readPassword(name string, stdin io.Reader) (string, error) {
+	var content []byte
+	var err error
+	if name == "-" {
+		content, err = io.ReadAll(stdin)
+	} else {
+		content, err = os.ReadFile(name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("-password-file: %w", err)
+	}
+	line, _, _ := bytes.Cut(content, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if len(line) == 0 {
+		return "", fmt.Errorf("-password-file: the first line of %s is empty", name)
+	}
+	return string(line), nil
+}

@@ -1,0 +1,123 @@
+//go:build linux
+
+// Command testbed runs a command beside real IMAP servers that end with it:
+//
+//	go run ./cmd/testbed go test ./...
+//
+// It is two processes. The one in front runs the command. The one behind, the
+// same program with -serve, is the parent of the servers and ends them when its
+// standard input ends: the front closes that pipe, and so does the kernel when
+// the front is killed. A test that wants servers for itself alone, to kill them,
+// starts one more.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+)
+
+const usage = `usage: testbed [-v] COMMAND [ARGUMENT...]
+       testbed -serve
+
+Runs COMMAND beside a real IMAP server, Dovecot 2.3 on loopback with ports and a
+directory of its own, and ends the server with it. As root, it first installs
+what is missing with apt-get; else it says what to install.
+
+    go run ./cmd/testbed go test ./...
+    go run ./cmd/testbed go test -race -run Dovecot ./conn
+    go run ./cmd/testbed bash           # then: env | grep IMCLIENT_TEST
+
+COMMAND finds in its environment, each with the prefix IMCLIENT_TEST_:
+
+    DOVECOT               127.0.0.1:port
+    DOVECOT_LOGINDISABLED 127.0.0.2:port of the same server, which refuses LOGIN
+    DOVECOT_PID           its process group: kill -9 -$IMCLIENT_TEST_DOVECOT_PID
+    DOVECOT_LOG           its log
+    USER, PASSWORD        an account with 300 mails in INBOX: for reading only
+    USER2, PASSWORD2      an account without mail, with a password hard to quote
+    LOADUSER, LOADPASSWORD  as many accounts without mail as you like: put any
+                          number in place of %d
+    MESSAGES              directory with the 300 mails: 0001.eml is message 1
+    TESTBED               this program
+
+-serve starts the servers, prints the variables, closes standard output, and
+ends the servers when standard input ends. -v shows the end of the servers' logs
+when COMMAND fails.
+
+Exit status: COMMAND's, or 128+n if signal n ended it; 125 if the testbed
+failed, 126 and 127 if COMMAND cannot be run, 2 for wrong use. go run makes 1 of
+all that are not 0.
+`
+
+// The testbed's own exit statuses; 125 to 127 are what env(1) and timeout(1) use.
+const (
+	statusWrongUse   = 2
+	statusFailed     = 125
+	statusCannotRun  = 126
+	statusNotFound   = 127
+	statusSignalBase = 128
+)
+
+func main() {
+	// PR_SET_PDEATHSIG, which both processes use, goes by the thread that
+	// started a child; the main goroutine must stay on its thread.
+	runtime.LockOSThread()
+	status, err := run(os.Args[1:])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "testbed: %v\n", err)
+	}
+	os.Exit(status)
+}
+
+func run(args []string) (status int, err error) {
+	flags := flag.NewFlagSet("testbed", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	verbose := flags.Bool("v", false, "")
+	serving := flags.Bool("serve", false, "")
+	err = flags.Parse(args)
+	command := flags.Args()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		_, err := io.WriteString(os.Stdout, usage)
+		return 0, err
+	case err != nil:
+		return statusWrongUse, fmt.Errorf("%w (see testbed -h)", err)
+	case *serving != (len(command) == 0):
+		return statusWrongUse, errors.New("needs a COMMAND or -serve (see testbed -h)")
+	}
+	if *serving {
+		return serve(os.Stdin, os.Stdout)
+	}
+	program, err := exec.LookPath(command[0])
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return statusCannotRun, err
+	case err != nil:
+		return statusNotFound, err
+	}
+	command[0] = program
+	signals := catchSignals()
+	if err := installMissing(packagesFor(command), os.Stderr); err != nil {
+		return statusFailed, err
+	}
+	return runBeside(command, signals, *verbose)
+}
+
+// raiseDescriptorLimit gives the children as many descriptors as the hard limit
+// allows. Go has raised its own limit already, but hands the old one down unless
+// the program sets one.
+func raiseDescriptorLimit() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	limit.Cur = limit.Max
+	return os.NewSyscallError("setrlimit", syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit))
+}

@@ -1,0 +1,133 @@
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// debianPackage is a package and the files of which any one shows that it is
+// there, from Debian or from elsewhere.
+type debianPackage struct {
+	name  string
+	shows []string
+}
+
+var serverPackages = []debianPackage{
+	{"dovecot-core", []string{"/usr/sbin/dovecot"}},
+	{"dovecot-imapd", []string{"/usr/lib/dovecot/imap"}},
+}
+
+// compilerPackages are for -race, which needs cgo. Debian's gcc comes without
+// the C library's headers when recommended packages are left out.
+var compilerPackages = []debianPackage{
+	{"gcc", []string{"/usr/bin/gcc", "/usr/local/bin/gcc"}},
+	{"libc6-dev", []string{"/usr/include/stdlib.h"}},
+}
+
+// packagesFor lists what the servers and command need.
+func packagesFor(command []string) []debianPackage {
+	if os.Getenv("CC") == "" && strings.Contains(strings.Join(command, " "), "-race") {
+		return append(compilerPackages[:len(compilerPackages):len(compilerPackages)], serverPackages...)
+	}
+	return serverPackages
+}
+
+func missing(packages []debianPackage) []string {
+	var names []string
+	for _, p := range packages {
+		if !p.present() {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
+
+func (p debianPackage) present() bool {
+	for _, file := range p.shows {
+		if _, err := os.Stat(file); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// installMissing installs with apt what is not there of packages. Progress and
+// apt's own words go to progress.
+func installMissing(packages []debianPackage, progress io.Writer) error {
+	names := missing(packages)
+	if len(names) == 0 {
+		return nil
+	}
+	_, err := exec.LookPath("apt-get")
+	if err := whoInstalls(names, err == nil, os.Geteuid() == 0); err != nil {
+		return err
+	}
+	fmt.Fprintf(progress, "testbed: installing %s\n", strings.Join(names, " "))
+	resume, err := holdServices(policyFile)
+	if err != nil {
+		return err
+	}
+	defer resume()
+	// Lists that cannot be had are no reason to give up: the old ones may do.
+	_ = aptGet(progress, "update")
+	if err := aptGet(progress, installArgs(names)...); err != nil {
+		return fmt.Errorf("apt-get install: %w", err)
+	}
+	if left := missing(packages); len(left) > 0 {
+		return fmt.Errorf("apt-get has installed %s, but not where this program looks", strings.Join(left, " "))
+	}
+	return nil
+}
+
+func installArgs(names []string) []string {
+	return append([]string{"install", "-y", "--no-install-recommends"}, names...)
+}
+
+// whoInstalls returns nil if we can, else an error that says what to do.
+func whoInstalls(names []string, haveApt, root bool) error {
+	switch {
+	case !haveApt:
+		return fmt.Errorf("needs what Debian has in the packages %s; please install that", strings.Join(names, ", "))
+	case !root:
+		return fmt.Errorf("needs packages that only root can install:\n\n\tapt-get %s\n", strings.Join(installArgs(names), " "))
+	}
+	return nil
+}
+
+// aptGet waits for another apt or dpkg to end, asks nothing and removes nothing.
+func aptGet(output io.Writer, args ...string) error {
+	cmd := exec.Command("apt-get", append([]string{"-q", "-o", "DPkg::Lock::Timeout=600", "--no-remove"}, args...)...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	cmd.Stdout, cmd.Stderr = output, output
+	return cmd.Run()
+}
+
+// policyFile is asked by Debian's packages before they start a service.
+const policyFile = "/usr/sbin/policy-rc.d"
+
+// holdServices keeps packages from starting their services at once, with their
+// stock configuration on the well-known ports, until resume is called. A policy
+// that the machine already has stays in force.
+func holdServices(policy string) (resume func(), err error) {
+	file, err := os.OpenFile(policy, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return func() {}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	resume = func() { os.Remove(policy) }
+	_, err = io.WriteString(file, "#!/bin/sh\n# Made by imclient's testbed while it installs packages.\nexit 101\n")
+	if err := errors.Join(err, file.Close()); err != nil {
+		resume()
+		return nil, err
+	}
+	return resume, nil
+}

@@ -1,0 +1,112 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestCompilerIsNeededForRaceOnly(t *testing.T) {
+	t.Setenv("CC", "")
+	cases := []struct {
+		command []string
+		want    bool
+	}{
+		{[]string{"go", "test", "./..."}, false},
+		{[]string{"go", "test", "-race", "./..."}, true},
+		{[]string{"sh", "-c", "go vet ./... && go test -race ./..."}, true},
+	}
+	for _, c := range cases {
+		packages := packagesFor(c.command)
+		got := slices.ContainsFunc(packages, func(p debianPackage) bool { return p.name == "gcc" })
+		if got != c.want {
+			t.Errorf("a C compiler must be asked for where -race is used: %q: %v", c.command, got)
+		}
+		if !slices.ContainsFunc(packages, func(p debianPackage) bool { return p.name == "dovecot-imapd" }) {
+			t.Errorf("Dovecot must be asked for always: %q", c.command)
+		}
+	}
+	t.Setenv("CC", "clang")
+	if got := len(packagesFor([]string{"go", "test", "-race"})); got != len(serverPackages) {
+		t.Errorf("who names a compiler must not be given another: %d packages", got)
+	}
+}
+
+func TestMissing(t *testing.T) {
+	there := filepath.Join(t.TempDir(), "there")
+	if err := os.WriteFile(there, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got := missing([]debianPackage{
+		{"all-there", []string{there}},
+		{"elsewhere", []string{"/no/such/file", there}},
+		{"gone", []string{"/no/such/file"}},
+		{"gone-too", []string{there + "/below-a-file"}},
+	})
+	if want := []string{"gone", "gone-too"}; !slices.Equal(got, want) {
+		t.Errorf("a package is missing when none of its files is there: %q, want %q", got, want)
+	}
+	if err := installMissing([]debianPackage{{"all-there", []string{there}}}, nil); err != nil {
+		t.Errorf("nothing must be done when nothing is missing: %v", err)
+	}
+}
+
+func TestWhoInstalls(t *testing.T) {
+	names := []string{"dovecot-core", "dovecot-imapd"}
+	if err := whoInstalls(names, true, true); err != nil {
+		t.Errorf("root must install: %v", err)
+	}
+	err := whoInstalls(names, true, false)
+	if err == nil || !strings.Contains(err.Error(), "\tapt-get install -y --no-install-recommends dovecot-core dovecot-imapd\n") {
+		t.Errorf("who is not root must get the line to give to root: %v", err)
+	}
+	for _, root := range []bool{false, true} {
+		err = whoInstalls(names, false, root)
+		if err == nil || strings.Contains(err.Error(), "apt-get") || !strings.Contains(err.Error(), "dovecot-core, dovecot-imapd") {
+			t.Errorf("who has no apt must get the names alone: %v", err)
+		}
+	}
+}
+
+func TestHoldServices(t *testing.T) {
+	policy := filepath.Join(t.TempDir(), "policy-rc.d")
+	resume, err := holdServices(policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !refuses(policy) {
+		t.Error("a package that asks whether it may start its service must be refused")
+	}
+	resume()
+	if exists(policy) {
+		t.Error("the policy must be gone when the installation is over")
+	}
+
+	const own = "#!/bin/sh\nexit 0\n"
+	if err := os.WriteFile(policy, []byte(own), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	resume, err = holdServices(policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resume()
+	if text, err := os.ReadFile(policy); string(text) != own {
+		t.Errorf("a policy that was there must stay as it was: %q, %v", text, err)
+	}
+	if _, err := holdServices(filepath.Join(policy, "below-a-file")); err == nil {
+		t.Error("where no policy can be written, the caller must know")
+	}
+}
+
+// refuses runs a policy-rc.d as Debian's invoke-rc.d does; 101 is "forbidden".
+func refuses(policy string) bool {
+	cmd := exec.Command(policy, "dovecot", "start")
+	_ = cmd.Run()
+	return cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 101
+}

@@ -1,0 +1,502 @@
+package conn_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/imclient/imclient/conn"
+	"github.com/imclient/imclient/conn/conntest"
+	"github.com/imclient/imclient/reactor"
+)
+
+// greeter listens and greets all who come, until the test ends.
+func greeter(t *testing.T, network, address string) (port string) {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = fmt.Fprint(c, "* OK ready\r\n")
+			t.Cleanup(func() { _ = c.Close() })
+		}
+	}()
+	if a, ok := l.Addr().(*net.TCPAddr); ok {
+		return strconv.Itoa(a.Port)
+	}
+	return ""
+}
+
+// bound returns a bound TCP socket on 127.0.0.1 and its port. Without a
+// listen(2) it refuses connections.
+func bound(t *testing.T) (fd int, port string) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd, strconv.Itoa(name.(*unix.SockaddrInet4).Port)
+}
+
+// deaf returns a port on 127.0.0.1 to which connecting never ends: its queue of
+// connections has one place, which is taken.
+func deaf(t *testing.T) (port string) {
+	t.Helper()
+	fd, port := bound(t)
+	if err := unix.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return port
+}
+
+// sockets counts this process's open sockets: not what loops and the runtime
+// open for themselves.
+func sockets(t *testing.T) (n int) {
+	t.Helper()
+	const dir = "/proc/self/fd/"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if to, err := os.Readlink(dir + e.Name()); err == nil && strings.HasPrefix(to, "socket:") {
+			n++
+		}
+	}
+	return n
+}
+
+// silent listens and accepts nobody, so that the other ends of connections are
+// no sockets of this process.
+func silent(t *testing.T, network, address string) (port string) {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	if a, ok := l.Addr().(*net.TCPAddr); ok {
+		return strconv.Itoa(a.Port)
+	}
+	return ""
+}
+
+func TestConnect(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	greeter(t, "unix", path)
+	port := greeter(t, "tcp", "127.0.0.1:0")
+	for _, host := range []string{"127.0.0.1", "[127.0.0.1]", "::ffff:127.0.0.1", "localhost", "LocalHost", path} {
+		var log conntest.Log
+		d := &conn.Dialer{Callbacks: []conn.Callback{{Proc: told(&log, "*")}}, OnClose: closing(&log)}
+		c, err := d.Connect(host, port)
+		if err != nil {
+			t.Errorf("Connect to %s succeeds\n got: %v", host, err)
+			continue
+		}
+		same(t, "Connect does not read the greeting", log.Take(), nil)
+		if got := c.ServerName(); got != host {
+			t.Errorf("ServerName is what the caller gave\n got: %q\nwant: %q", got, host)
+		}
+		if err := c.ProcessOneEvent(); err != nil {
+			t.Errorf("the client of Connect is bare\n got: %v", err)
+		}
+		same(t, "the greeting is an untagged reply", log.Take(), []string{`* OK "ready"`})
+		_ = c.Close()
+		same(t, "the client is closed", log.Take(), []string{"closed: Close"})
+	}
+	c, err := conn.Connect("127.0.0.1", port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+}
+
+func TestConnectErrors(t *testing.T) {
+	_, closedPort := bound(t)
+	dir := t.TempDir()
+	for _, tc := range []struct {
+		name, host, port string
+		want             error
+	}{
+		{"a closed port", "127.0.0.1", closedPort, unix.ECONNREFUSED},
+		{"a closed port of a name", "localhost", closedPort, unix.ECONNREFUSED},
+		{"a path that is not there", dir + "/none", "", unix.ENOENT},
+		{"a path that is no socket", dir, "", unix.ECONNREFUSED},
+		{"a path that is too long", "/" + strings.Repeat("x", 200), "", unix.EINVAL},
+		{"an unknown host", "host.invalid", "143", conn.ErrHostNotFound},
+		{"no host", "", "143", conn.ErrHostNotFound},
+		{"an unknown service", "127.0.0.1", "nosuchservice", conn.ErrServiceNotFound},
+		{"an unknown service of an unknown host", "host.invalid", "nosuchservice", conn.ErrServiceNotFound},
+		{"port 0", "127.0.0.1", "0", conn.ErrServiceNotFound},
+		{"port 65536", "127.0.0.1", "65536", conn.ErrServiceNotFound},
+		{"a negative port", "127.0.0.1", "-143", conn.ErrServiceNotFound},
+		{"a port with a tail", "127.0.0.1", "143x", conn.ErrServiceNotFound},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := sockets(t)
+			d := &conn.Dialer{OnClose: func(*conn.Client, error) { t.Error("there is no connection to be closed") }}
+			c, err := d.Connect(tc.host, tc.port)
+			if c != nil || !errors.Is(err, tc.want) {
+				t.Fatalf("connecting to %s fails\n got: %v\nwant: %v", tc.name, err, tc.want)
+			}
+			var system *os.SyscallError
+			if _, isErrno := tc.want.(unix.Errno); isErrno && !errors.As(err, &system) {
+				t.Errorf("a failed system call is an *os.SyscallError\n got: %#v", err)
+			}
+			if after := sockets(t); after != before {
+				t.Errorf("a failed Connect leaves no socket open\n got: %d\nwant: %d", after, before)
+			}
+		})
+	}
+}
+
+// The known services need no /etc/services. Nobody may listen on their ports
+// here; then the refusal names the port.
+func TestServices(t *testing.T) {
+	for service, want := range map[string]string{
+		"": "143", "imap": "143", "imsp": "406", "acap": "674", "imaps": "993", "143": "143", "00143": "143",
+	} {
+		c, err := conn.Connect("127.0.0.1", service)
+		got := fmt.Sprint(err)
+		if err == nil {
+			fd, _ := c.GetSelectInfo()
+			peer, _ := unix.Getpeername(fd)
+			got = fmt.Sprint("127.0.0.1:", peer.(*unix.SockaddrInet4).Port, ":")
+			_ = c.Close()
+		}
+		if !strings.Contains(got, "127.0.0.1:"+want+":") {
+			t.Errorf("service %q is port %s\n got: %s", service, want, got)
+		}
+	}
+}
+
+// async is one ConnectAsync under way.
+type async struct {
+	calls  int
+	client *conn.Client
+	err    error
+}
+
+func connectAsync(ctx context.Context, d *conn.Dialer, l *reactor.Loop, host, port string) *async {
+	a := new(async)
+	d.ConnectAsync(ctx, l, host, port, func(c *conn.Client, err error) {
+		a.calls++
+		a.client, a.err = c, err
+	})
+	return a
+}
+
+// wait turns the loop until done was called.
+func (a *async) wait(t *testing.T, l *reactor.Loop) {
+	t.Helper()
+	if a.calls != 0 {
+		t.Fatal("done is not called before ConnectAsync has returned")
+	}
+	for a.calls == 0 {
+		if err := l.ProcessOneEvent(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turnAll(t, l)
+	if a.calls != 1 {
+		t.Errorf("done is called once\n got: %d", a.calls)
+	}
+}
+
+// turnAll turns the loop while there is something to do.
+func turnAll(t *testing.T, l *reactor.Loop) {
+	t.Helper()
+	for did := true; did; {
+		var err error
+		if did, err = l.TryProcessOneEvent(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestConnectAsync(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	greeter(t, "unix", path)
+	port := greeter(t, "tcp", "127.0.0.1:0")
+	for _, host := range []string{"127.0.0.1", "localhost", path} {
+		l := newLoop(t)
+		var log conntest.Log
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		d := &conn.Dialer{Callbacks: []conn.Callback{{Proc: told(&log, "*")}}, OnClose: closing(&log)}
+		var client *conn.Client
+		d.ConnectAsync(ctx, l, host, port, func(c *conn.Client, err error) {
+			if err != nil {
+				t.Fatalf("ConnectAsync to %s succeeds\n got: %v", host, err)
+			}
+			client = c
+			log.Add("connected to " + c.ServerName())
+			refused(t, "the client is in the loop already", l.Add(c), reactor.ErrAdded)
+		})
+		same(t, "ConnectAsync calls nobody before it has returned", log.Take(), nil)
+		var lines []string
+		for len(lines) < 2 {
+			if err := l.ProcessOneEvent(); err != nil {
+				t.Fatal(err)
+			}
+			lines = append(lines, log.Take()...)
+		}
+		same(t, "done comes before the greeting", lines, []string{"connected to " + host, `* OK "ready"`})
+		cancel()
+		turnAll(t, l)
+		if err := client.Err(); err != nil {
+			t.Errorf("once done was called, the context has no say\n got: %v", err)
+		}
+		_ = client.Close()
+		same(t, "a client in a loop can be closed", log.Take(), []string{"closed: Close"})
+	}
+}
+
+func TestConnectAsyncErrors(t *testing.T) {
+	_, closedPort := bound(t)
+	for _, tc := range []struct {
+		host, port string
+		want       error
+	}{
+		{"127.0.0.1", closedPort, unix.ECONNREFUSED},
+		{"localhost", closedPort, unix.ECONNREFUSED},
+		{"/none", "", unix.ENOENT},
+		{"host.invalid", "imap", conn.ErrHostNotFound},
+		{"127.0.0.1", "nosuchservice", conn.ErrServiceNotFound},
+	} {
+		l := newLoop(t)
+		a := connectAsync(context.Background(), new(conn.Dialer), l, tc.host, tc.port)
+		a.wait(t, l)
+		refused(t, "done gets the error of connecting to "+tc.host+" "+tc.port, a.err, tc.want)
+	}
+}
+
+func TestConnectAsyncCancelled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	silent(t, "unix", path)
+	port, deafPort := silent(t, "tcp", "127.0.0.1:0"), deaf(t)
+	why := errors.New("why")
+	for _, tc := range []struct{ name, host, port string }{
+		{"address", "127.0.0.1", port},
+		{"deaf address", "127.0.0.1", deafPort},
+		{"path", path, ""},
+	} {
+		for _, when := range []string{"before", "at once", "during"} {
+			if when == "during" && tc.port != deafPort {
+				continue // it would be connected
+			}
+			t.Run(tc.name+" "+when, func(t *testing.T) {
+				l := newLoop(t)
+				before := sockets(t)
+				ctx, cancel := context.WithCancelCause(context.Background())
+				if when == "before" {
+					cancel(why)
+				}
+				a := connectAsync(ctx, &conn.Dialer{OnClose: func(*conn.Client, error) { t.Error("there is no connection to be closed") }}, l, tc.host, tc.port)
+				if when == "during" {
+					turnAll(t, l)
+					if during := sockets(t); during != before+1 || a.calls != 0 {
+						t.Fatalf("connecting is under way\n got: %d sockets more, done called %d times", during-before, a.calls)
+					}
+				}
+				cancel(why)
+				a.wait(t, l)
+				refused(t, "done gets the cause of the context's end", a.err, why)
+				if after := sockets(t); a.client != nil || after != before {
+					t.Errorf("nothing is left behind\n got: client %v, %d sockets more", a.client, after-before)
+				}
+			})
+		}
+	}
+	for _, host := range []string{"localhost", "host.invalid"} {
+		l := newLoop(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		a := connectAsync(ctx, new(conn.Dialer), l, host, port)
+		cancel()
+		a.wait(t, l)
+		refused(t, "a name that is being looked up is given up", a.err, context.Canceled)
+	}
+}
+
+// Callbacks can cancel, too: what has connected in the same turn is not used.
+func TestConnectAsyncCancelledOnLoop(t *testing.T) {
+	port := silent(t, "tcp", "127.0.0.1:0")
+	for range 20 { // which of the two the kernel reports first is its choice
+		l := newLoop(t)
+		before := sockets(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		first := new(async)
+		second := connectAsync(ctx, new(conn.Dialer), l, "127.0.0.1", port)
+		new(conn.Dialer).ConnectAsync(ctx, l, "127.0.0.1", port, func(c *conn.Client, err error) {
+			first.calls++
+			first.client, first.err = c, err
+			cancel()
+		})
+		for first.calls == 0 || second.calls == 0 {
+			if err := l.ProcessOneEvent(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if first.err != nil {
+			t.Fatal(first.err)
+		}
+		if second.err == nil { // it was done before
+			_ = second.client.Close()
+		} else {
+			refused(t, "what connects when its context has ended is given up", second.err, context.Canceled)
+		}
+		_ = first.client.Close()
+		if after := sockets(t); after != before {
+			t.Errorf("what is given up is closed\n got: %d sockets more", after-before)
+		}
+	}
+}
+
+func TestConnectAsyncLoopClosed(t *testing.T) {
+	port := deaf(t)
+	for _, turns := range []bool{false, true} {
+		before := sockets(t)
+		l, err := reactor.New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := connectAsync(context.Background(), new(conn.Dialer), l, "127.0.0.1", port)
+		if turns {
+			turnAll(t, l)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case turns && (a.calls != 1 || !errors.Is(a.err, reactor.ErrClosed)):
+			t.Errorf("a connection that is being made when its loop is closed is reported\n got: %d calls, %v", a.calls, a.err)
+		case !turns && a.calls != 0:
+			t.Errorf("what has not begun when the loop is closed never ends\n got: %v", a.err)
+		}
+		if after := sockets(t); after != before {
+			t.Errorf("closing the loop leaves no socket open\n got: %d more", after-before)
+		}
+	}
+}
+
+func TestAttach(t *testing.T) {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ends[1])
+	c, err := new(conn.Dialer).Attach(ends[0], "some name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.ServerName(); got != "some name" {
+		t.Errorf("ServerName is what the caller gave\n got: %q", got)
+	}
+	fd, wantToWrite := c.GetSelectInfo()
+	if fd != ends[0] || wantToWrite {
+		t.Errorf("the descriptor is the caller's\n got: %d %t\nwant: %d", fd, wantToWrite, ends[0])
+	}
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("children do not inherit it\n got: flags %#x, %v", flags, err)
+	}
+	if did, err := c.TryProcessOneEvent(); did || err != nil { // a blocking socket would hang here
+		t.Errorf("nothing is ready\n got: %t %v", did, err)
+	}
+	_ = c.Close()
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
+		t.Errorf("Close closes it\n got: %v", err)
+	}
+}
+
+func TestAttachErrors(t *testing.T) {
+	unconnected, _ := bound(t)
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ends[0])
+	defer unix.Close(ends[1])
+	closed := ends[1] + 1000
+	for _, tc := range []struct {
+		name   string
+		fd     int
+		prefix string
+		want   error
+	}{
+		{"no descriptor", -1, "", unix.EBADF},
+		{"a closed one", closed, "", unix.EBADF},
+		{"a file", int(file.Fd()), "", unix.ENOTSOCK},
+		{"an unconnected socket", unconnected, "", unix.ENOTCONN},
+		{"a socket with the TagPrefix 1", ends[0], "1", conn.ErrMisuse},
+		{"a socket with the TagPrefix a1", ends[0], "a1", conn.ErrMisuse},
+		{"a socket with the TagPrefix *", ends[0], "*", conn.ErrMisuse},
+		{"a socket with a TagPrefix of two words", ends[0], "a b", conn.ErrMisuse},
+		{"a socket with a TagPrefix that is not ASCII", ends[0], "ü", conn.ErrMisuse},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := &conn.Dialer{TagPrefix: tc.prefix, OnClose: func(*conn.Client, error) { t.Error("there is no connection to be closed") }}
+			c, err := d.Attach(tc.fd, "server.test")
+			if c != nil || !errors.Is(err, tc.want) {
+				t.Fatalf("Attach of %s fails\n got: %v\nwant: %v", tc.name, err, tc.want)
+			}
+			var system *os.SyscallError
+			if tc.want != conn.ErrMisuse && !errors.As(err, &system) {
+				t.Errorf("a failed system call is an *os.SyscallError\n got: %#v", err)
+			}
+			if tc.want == unix.EBADF {
+				return
+			}
+			if _, err := unix.FcntlInt(uintptr(tc.fd), unix.F_GETFD, 0); err != nil {
+				t.Errorf("a descriptor that was refused is still the caller's\n got: %v", err)
+			}
+		})
+	}
+}
+
+func TestTagPrefix(t *testing.T) {
+	for prefix, want := range map[string]string{
+		"": `^[a-z]{2}1 NOOP\r\n$`, "K": `^K1 NOOP\r\n$`, "4u": `^4u1 NOOP\r\n$`,
+	} {
+		c, server := pair(t, &conn.Dialer{TagPrefix: prefix})
+		if err := c.Send(nil, nil, "NOOP"); err != nil {
+			t.Fatal(err)
+		}
+		if got := server.drain(t, c); !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("tags are the prefix and a decimal\n got: %q\nwant: %s", got, want)
+		}
+	}
+}
