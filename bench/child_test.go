@@ -34,7 +34,8 @@ func startChild(tb testing.TB, role string) *child {
 		tb.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), roleEnv+"="+role)
+	cmd.Env = append(os.Environ(), roleEnv+"="+role,
+		"GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0") // or each race build waits a second to end
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdin, err := cmd.StdinPipe()

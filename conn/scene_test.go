@@ -42,6 +42,13 @@ func each(t *testing.T, scenes []scene) {
 	}
 }
 
+// whole plays long scenes, whose cuts would say nothing new.
+func whole(t *testing.T, scenes []scene) {
+	for _, sc := range scenes {
+		t.Run(sc.says, func(t *testing.T) { sc.play(t, nil) })
+	}
+}
+
 func (sc *scene) play(t *testing.T, cut *conntest.Cut) {
 	var log conntest.Log
 	d := &conn.Dialer{Callbacks: []conn.Callback{{Proc: told(&log, "*")}}}

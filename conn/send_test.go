@@ -280,7 +280,7 @@ func TestEarlyContinuation(t *testing.T) {
 func TestRefusedInMidLiteral(t *testing.T) {
 	conntest.EveryCut(t, func(t *testing.T, cut *conntest.Cut) {
 		var log conntest.Log
-		data := bytes.Repeat([]byte("0123456789abcde\n"), 1<<15)
+		data := bytes.Repeat([]byte("0123456789abcde\n"), 1<<13)
 		c, s := conntest.NewCut(t, &conn.Dialer{}, cut)
 		if err := c.Send(told(&log, "a1"), nil, "APPEND x %l", data); err != nil {
 			t.Fatal(err)
@@ -288,7 +288,7 @@ func TestRefusedInMidLiteral(t *testing.T) {
 		if err := c.Send(told(&log, "a2"), nil, "NOOP"); err != nil {
 			t.Fatal(err)
 		}
-		s.Play(`C: a1 APPEND x {524288}`)
+		s.Play(`C: a1 APPEND x {131072}`)
 		s.Send("+\r\na1 NO full\r\n")
 		s.Expect(string(data) + "\r\na2 NOOP\r\n")
 		s.Play(`S: a2 OK`)

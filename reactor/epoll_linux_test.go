@@ -50,8 +50,8 @@ type stream struct {
 	fd      int
 	paused  bool
 	in, out []byte
-	err     error // why it ended; io.EOF
-	reads   int   // read(2) calls
+	err     error  // why it ended; io.EOF
+	heard   func() // called after each read
 	changed func()
 }
 
@@ -65,11 +65,13 @@ func (s *stream) SetNotify(changed func())   { s.changed = changed }
 func (s *stream) TryProcessOneEvent() (bool, error) {
 	if !s.paused {
 		var buf [4096]byte
-		s.reads++
 		n, err := unix.Read(s.fd, buf[:])
 		switch {
 		case n > 0:
 			s.in = append(s.in, buf[:n]...)
+			if s.heard != nil {
+				s.heard()
+			}
 			return true, nil
 		case err == nil:
 			s.err = io.EOF
@@ -309,8 +311,10 @@ func TestCopyOfAClosedDescriptor_E15(t *testing.T) {
 	if l.stats.Stale != 0 || l.stats.Events != 0 {
 		t.Errorf("the kernel has nothing to tell of a source that was removed; %d events, %d stale", l.stats.Events, l.stats.Stale)
 	}
-	l.alarmed(t)
-	for _, fd := range l.descriptors() {
+	if err := l.poller.alarm(time.Hour); err != nil { // makes the timerfd
+		t.Fatal(err)
+	}
+	for _, fd := range descriptors(l) {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		if err != nil || flags&unix.FD_CLOEXEC == 0 {
 			t.Errorf("a child inherits no descriptor of the loop; it would %d (%v)", fd, err)
@@ -318,14 +322,8 @@ func TestCopyOfAClosedDescriptor_E15(t *testing.T) {
 	}
 }
 
-// alarmed makes the poller open all the descriptors that it can have.
-func (l *Loop) alarmed(t testing.TB) {
-	if err := l.poller.alarm(time.Hour); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (l *Loop) descriptors() []int {
+// descriptors are the loop's own.
+func descriptors(l *Loop) []int {
 	p := l.poller.(*epoll)
 	return []int{p.ep, p.wakeFD, p.alarmFD}
 }
@@ -411,7 +409,7 @@ func TestNothingIsWrittenAfterClose_E9(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	numbers := l.descriptors()
+	numbers := descriptors(l)
 	ctx, cancel := context.WithCancel(context.Background())
 	l.Post(func() { l.Close() })
 	if err := l.Run(ctx); err != ErrClosed {

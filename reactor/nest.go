@@ -73,7 +73,8 @@ func (l *Loop) leave(err *error) {
 		l.calling = nil
 		l.markDirty(s)
 	}
-	if !l.closed {
+	// While work is queued the host calls again before it sleeps, and a later call settles.
+	if !l.closed && !l.workQueued() {
 		l.settle()
 	}
 	l.inside = false
@@ -82,6 +83,8 @@ func (l *Loop) leave(err *error) {
 	}
 	if e := l.surface(); *err == nil {
 		*err = e
+	} else {
+		l.noteFault(e)
 	}
 }
 
@@ -101,7 +104,7 @@ func (l *Loop) touched() {
 func (l *Loop) noteFault(err error) {
 	if l.fault == nil {
 		l.fault = err
-	} else {
+	} else if err != nil {
 		l.fault = errors.Join(l.fault, err)
 	}
 }
@@ -124,10 +127,15 @@ func (l *Loop) surface() error {
 
 // workLeft reports whether there is something to do without the kernel's saying so.
 func (l *Loop) workLeft() bool {
+	return l.workQueued() || len(l.dirty) > 0
+}
+
+// workQueued reports whether the turn is not over, or has left something to the next.
+func (l *Loop) workQueued() bool {
 	t := &l.turn
 	return t.nextPost < len(t.posts) || l.deadlines.due(l.tick, t.lastSeq) ||
 		t.next < t.events || t.more || t.nextSlot < len(t.ready) ||
-		len(l.ready) > 0 || len(l.dirty) > 0 || l.fault != nil
+		len(l.ready) > 0 || l.fault != nil
 }
 
 // arm sets the alarm to the earliest deadline. One that moves later is left: the

@@ -128,25 +128,29 @@ func TestRunNeedsNoAlarm(t *testing.T) {
 }
 
 func TestAFailingPollerReachesTheHost(t *testing.T) {
-	for op, cause := range map[string]func(l *Loop){
-		"alarm": func(l *Loop) { l.After(time.Second, func() {}) },
-		"hush": func(l *Loop) {
-			l.Post(func() {})
-			_, _ = l.TryProcessOneEvent()
-			l.interrupt()
-		},
+	for name, c := range map[string]struct {
+		op    string
+		cause func(t *testing.T, l *Loop)
+	}{
+		"a timer set between two calls": {"alarm", func(t *testing.T, l *Loop) {
+			l.After(time.Second, func() {})
+		}},
+		"work left at the end of Run": {"wake", func(t *testing.T, l *Loop) {
+			ctx, cancel := context.WithCancel(context.Background())
+			l.After(0, func() {
+				cancel()
+				l.Post(func() {})
+			})
+			if err := l.Run(ctx); err != context.Canceled {
+				t.Errorf("Run says why it ended; it said %v", err)
+			}
+		}},
 	} {
 		l, p, _ := newFake(t)
-		p.failing[op] = errors.New(op + " failed")
-		cause(l)
-		_, err := l.TryProcessOneEvent()
-		for range 3 {
-			if err == nil {
-				_, err = l.TryProcessOneEvent()
-			}
-		}
-		if op == "alarm" && !errors.Is(err, p.failing[op]) {
-			t.Errorf("the host hears that the %s failed; it heard %v", op, err)
+		p.failing[c.op] = errors.New("failed")
+		c.cause(t, l)
+		if _, err := l.TryProcessOneEvent(); !errors.Is(err, p.failing[c.op]) {
+			t.Errorf("the next call says that the %s failed for %s; it said %v", c.op, name, err)
 		}
 	}
 }
@@ -191,7 +195,7 @@ func TestLoopInALoop(t *testing.T) {
 	// What changes between calls reaches the outer loop through changed.
 	outer.Post(func() {
 		inner.After(time.Second, r.note("set from outside"))
-		s.deadline = inner.instantTime()
+		s.deadline = inner.Now()
 		s.changed()
 	})
 	s.do = func() (bool, error) {
@@ -209,8 +213,6 @@ func TestLoopInALoop(t *testing.T) {
 		t.Errorf("a loop that has lost its host sets its alarm, %v; it was %v", want, innerP.alarms)
 	}
 }
-
-func (l *Loop) instantTime() time.Time { return l.origin.Add(time.Duration(l.instant())) }
 
 func TestInnerLoopCloses(t *testing.T) {
 	outer, inner, outerP, innerP := hosted(t)

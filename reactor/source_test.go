@@ -19,6 +19,7 @@ func TestAddRefuses(t *testing.T) {
 	there := newFull(3)
 	mustAdd(t, l, there)
 	system := errors.New("no space")
+	beyond := int64(math.MaxInt32) + 1
 	for _, c := range []struct {
 		name    string
 		source  Source
@@ -29,7 +30,7 @@ func TestAddRefuses(t *testing.T) {
 		{"a nil pointer", (*full)(nil), nil, ErrBadSource},
 		{"uncomparable", uncomparable{}, nil, ErrBadSource},
 		{"no descriptor", newFull(-1), nil, ErrNoDescriptor},
-		{"beyond all descriptors", newFull(math.MaxInt32 + 1), nil, ErrNoDescriptor},
+		{"beyond all descriptors", newFull(int(beyond)), nil, ErrNoDescriptor},
 		{"twice", there, nil, ErrAdded},
 		{"the descriptor of another", newFull(3), nil, ErrDescriptorTaken},
 		{"a regular file", newFull(4), ErrNotPollable, ErrNotPollable},
@@ -154,6 +155,20 @@ func TestMoveThatFailsRemovesTheSource(t *testing.T) {
 	}
 }
 
+func TestSourcesSwapDescriptors(t *testing.T) {
+	l, p, _ := newFake(t)
+	a, b := newFull(3), newFull(4)
+	mustAdd(t, l, a, b)
+	a.fd, b.fd = 4, 3
+	a.changed()
+	b.changed()
+	p.set(3, readable)
+	steps(t, l, 1)
+	if a.calls != 0 || b.calls != 1 || l.table.n != 2 || a.changed == nil || b.changed == nil {
+		t.Errorf("each has the other's descriptor and its events; calls %d and %d", a.calls, b.calls)
+	}
+}
+
 // A descriptor closed without a word and opened by somebody else is the newcomer's.
 func TestDescriptorClosedWithoutAWord(t *testing.T) {
 	l, p, _ := newFake(t)
@@ -208,6 +223,84 @@ func TestWriteIsTriedBeforeTheKernelIsAsked(t *testing.T) {
 	p.set(3, 0)
 	drain(t, l)
 	wantLog(t, p, "modify 3 r")
+}
+
+// What was blocked once is tried again, when it has written everything since.
+func TestBlockedIsNotForEver(t *testing.T) {
+	l, p, _ := newFake(t)
+	s := newFull(3)
+	mustAdd(t, l, s)
+	full := true
+	s.do = func() (bool, error) {
+		s.write = full
+		return !full, nil
+	}
+	s.write = true
+	s.changed()
+	drain(t, l)
+	full = false
+	p.set(3, writable)
+	steps(t, l, 1)
+	drain(t, l)
+	wantLog(t, p, "add 3 r", "modify 3 rw", "modify 3 r")
+	s.write = true
+	s.changed()
+	drain(t, l)
+	wantLog(t, p)
+	if s.calls != 3 {
+		t.Errorf("each wish to write is one call; three were %d", s.calls)
+	}
+}
+
+// A call that became needless, or whose source has gone, is not made.
+func TestReadyListIsLookedAtAgain(t *testing.T) {
+	l, p, clock := newFake(t)
+	a, b, c := newFull(3), newFull(4), newFull(5)
+	mustAdd(t, l, a, b, c)
+	a.do = func() (bool, error) { // reads, and writes what was to be written
+		p.set(3, 0)
+		a.write = false
+		return true, nil
+	}
+	b.do = func() (bool, error) {
+		b.deadline = time.Time{}
+		return true, l.Remove(c)
+	}
+	p.set(3, readable)
+	l.Post(func() {
+		a.write = true
+		a.changed()
+		b.deadline, c.deadline = clock.now, clock.now
+		b.changed()
+		c.changed()
+	})
+	steps(t, l, 3)
+	drain(t, l)
+	if a.calls != 1 || b.calls != 1 || c.calls != 0 {
+		t.Errorf("one call is for the event, one for the work, none for a source removed; they were %d, %d and %d", a.calls, b.calls, c.calls)
+	}
+}
+
+// A source is asked when its call returns, so what it says during the call is not
+// asked after twice.
+func TestChangedDuringItsOwnCall(t *testing.T) {
+	l, p, _ := newFake(t)
+	s := newFull(3)
+	mustAdd(t, l, s)
+	s.do = func() (bool, error) {
+		p.set(3, 0)
+		s.write = true
+		s.changed()
+		s.write = false
+		return true, nil
+	}
+	p.set(3, readable)
+	s.asked = 0
+	steps(t, l, 1)
+	drain(t, l)
+	if s.asked != 2 || s.calls != 1 {
+		t.Errorf("it is asked where its descriptor is, and at the end; it was %d times, for %d calls", s.asked, s.calls)
+	}
 }
 
 // E8: all written, disarmed, and the loop sleeps.
@@ -323,10 +416,12 @@ func TestDeadlineOfASourceMoves(t *testing.T) {
 	l.Post(func() { // later
 		s.deadline = clock.now.Add(time.Minute)
 		s.changed()
-		s.deadline = clock.now.Add(2 * time.Minute)
+	})
+	l.After(time.Second, func() {
+		s.deadline = s.deadline.Add(time.Minute)
 		s.changed()
 	})
-	steps(t, l, 2)
+	steps(t, l, 3)
 	l.Post(func() { // not at all
 		s.deadline = clock.now.Add(time.Minute)
 		s.changed()

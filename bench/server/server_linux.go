@@ -15,6 +15,7 @@ import (
 type Server struct {
 	epoll, listener int
 	addr            netip.AddrPort
+	events          []unix.EpollEvent
 	sessions        map[int32]*session
 	in, out         []byte // of the connection whose turn it is
 	answered        int64
@@ -31,7 +32,11 @@ type session struct {
 
 // Listen opens a server on a free port of the loopback interface.
 func Listen() (*Server, error) {
-	s := &Server{sessions: make(map[int32]*session), in: make([]byte, 64<<10)}
+	s := &Server{
+		events:   make([]unix.EpollEvent, 512),
+		sessions: make(map[int32]*session),
+		in:       make([]byte, 64<<10),
+	}
 	var err error
 	if s.listener, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -63,26 +68,30 @@ func (s *Server) Answered() int64 { return s.published.Load() }
 
 // Serve answers until the kernel refuses something that it should not.
 func (s *Server) Serve() error {
-	events := make([]unix.EpollEvent, 512)
 	for {
-		n, err := unix.EpollWait(s.epoll, events, -1)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return os.NewSyscallError("epoll_wait", err)
-		}
-		for _, ev := range events[:n] {
-			if int(ev.Fd) == s.listener {
-				err = s.accept()
-			} else {
-				err = s.turn(s.sessions[ev.Fd])
-			}
-			if err != nil {
-				return err
-			}
+		if err := s.step(); err != nil {
+			return err
 		}
 	}
+}
+
+// step waits for connections to be ready and gives each a turn.
+func (s *Server) step() error {
+	n, err := unix.EpollWait(s.epoll, s.events, -1)
+	if err != nil && err != unix.EINTR {
+		return os.NewSyscallError("epoll_wait", err)
+	}
+	for _, ev := range s.events[:max(n, 0)] {
+		if int(ev.Fd) == s.listener {
+			err = s.accept()
+		} else {
+			err = s.turn(s.sessions[ev.Fd])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Server) watch(op, fd int, events uint32) error {

@@ -14,7 +14,7 @@ import (
 // fail counts an error of this session under its verb and class.
 func (s *session) fail(v verb, err error) {
 	if s.fleet.aborting {
-		s.failAs(v, "no answer", "none within "+s.fleet.grace.String()+" after the end of the run")
+		s.failAs(v, "no answer", "the run is over, and we cannot wait for ever")
 		return
 	}
 	s.count(v, classOf(err), strings.TrimPrefix(err.Error(), "conn: "))

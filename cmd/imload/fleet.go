@@ -20,7 +20,8 @@ const (
 	// muster is how long those who are in wait for the others at most: a server
 	// under full load lets nobody in.
 	muster = 3 * time.Second
-	// grace is what is left for answers and LOGOUTs when the run is over.
+	// grace is how long a run that is over waits for answers and LOGOUTs while
+	// none comes; three times as long at most.
 	grace = 5 * time.Second
 	// wakeLimit is when an IDLE that should have been woken is given up.
 	// Dovecot looks every half second, every two where inotify is short.
@@ -71,7 +72,8 @@ type fleet struct {
 // usage is what the run took.
 type usage struct {
 	began, allIn, last time.Time // last: when the last command completed
-	cpu, aside         cpuTime   // at the beginning; spent on measuring memory
+	stopped            time.Time
+	cpu, aside         cpuTime // at the beginning; spent on measuring memory
 
 	bookkeeping    memory // of all the sessions and accounts
 	first          memory // when the first connection was in
@@ -142,7 +144,7 @@ func (f *fleet) enlist() {
 	for i := range f.sessions {
 		s := &f.sessions[i]
 		a := &f.accounts[min(i/2, len(f.accounts)-1)]
-		*s = session{fleet: f, id: i, account: a, member: a.members}
+		*s = session{fleet: f, phase: waiting, id: i, account: a, member: a.members}
 		a.members++
 		s.ops, slots = slots[:f.opt.depth:f.opt.depth], slots[f.opt.depth:]
 		for k := range s.ops {
@@ -208,7 +210,9 @@ func (f *fleet) ramp() {
 	}
 	f.usage.goroutinesPeak = max(f.usage.goroutinesPeak, runtime.NumGoroutine())
 	if f.started == len(f.sessions) && f.entering == 0 {
-		f.usage.allIn = cmp.Or(f.usage.allIn, time.Now())
+		if f.usage.admitted == len(f.sessions) {
+			f.usage.allIn = cmp.Or(f.usage.allIn, time.Now())
+		}
 		f.begin()
 	}
 }
@@ -266,7 +270,8 @@ func (f *fleet) stop() {
 	f.stopping = true
 	f.usage.held, f.usage.heldBy, f.usage.goroutines = f.measure(), f.up, runtime.NumGoroutine()
 	f.endDials()
-	f.loop.After(f.grace, f.abort)
+	f.usage.stopped = time.Now()
+	f.loop.After(f.grace, f.giveUp)
 	// A posted function: stop may come from within a callback of a session, and
 	// the others are not to be driven from there.
 	f.loop.Post(func() {
@@ -282,6 +287,16 @@ func (f *fleet) measure() memory {
 	before := cpuNow()
 	defer func() { f.usage.aside = f.usage.aside.plus(cpuNow().minus(before)) }()
 	return memoryInUse()
+}
+
+// giveUp aborts the run, or waits on if there is hope.
+func (f *fleet) giveUp() {
+	now := time.Now()
+	if silence := now.Sub(f.usage.last); silence < f.grace && now.Sub(f.usage.stopped) < 2*f.grace {
+		f.loop.After(f.grace-silence, f.giveUp)
+		return
+	}
+	f.abort()
 }
 
 // abort ends the run whatever is still missing.

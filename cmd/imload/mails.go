@@ -13,26 +13,17 @@ import (
 // bytes: the load is many commands, not a few long ones.
 const largestMail = 32 << 10
 
-// smallSpecials are the hard cases that are not large. The two attachments are
-// the last of the special messages; making them just to leave them out would
-// take longer than the server takes to start.
-func smallSpecials() []mailgen.Message {
-	const withoutAttachments = 31
-	var small []mailgen.Message
-	for _, m := range mailgen.Messages(withoutAttachments) {
-		if len(m.Data) <= largestMail {
-			small = append(small, m)
-		}
-	}
-	return small
-}
+// smallSpecials is the number of generated hard cases before the large ones,
+// which are the last. Making those just to leave them out would take longer than
+// all the rest of a start.
+const smallSpecials = 31
 
 // embeddedMails are the n messages of each mailbox of the embedded server: hard
 // cases, then ordinary mail. Both processes make them for themselves.
 func embeddedMails(n int) [][]byte {
 	var mails [][]byte
-	for _, m := range smallSpecials() {
-		if returnedIntact(m.Data) && len(mails) < n {
+	for _, m := range mailgen.Messages(smallSpecials) {
+		if len(m.Data) <= largestMail && returnedIntact(m.Data) && len(mails) < n {
 			mails = append(mails, m.Data)
 		}
 	}
@@ -47,7 +38,7 @@ func embeddedMails(n int) [][]byte {
 // beside one does not come back.
 func fillMails(n int) [][]byte {
 	var mails [][]byte
-	for _, mail := range embeddedMails(n + len(smallSpecials())) {
+	for _, mail := range embeddedMails(n + smallSpecials) {
 		if !hasLoneCR(mail) && len(mails) < n {
 			mails = append(mails, mail)
 		}

@@ -51,7 +51,8 @@ weight, and logs out. Two share a mailbox: when one IDLEs the other APPENDs a
 small mail to wake it, and deletes it again. STORE sets and clears $imload.
 Every header and body that comes is compared: with what the server was filled
 with; on a real server with what was generated if the mail is ours (Message-ID
-<N@imclient.test>), else with its first coming; its size with RFC822.SIZE.
+<N@imclient.test>), else with how it first came; its size with RFC822.SIZE.
+Bodies over 256 KiB are left alone.
 
   -n N              connections (1000)     -messages N   per mailbox (64)
   -d TIME           how long (10s; 0: no limit)
@@ -61,7 +62,7 @@ with; on a real server with what was generated if the mail is ours (Message-ID
   -seed N           of the draws (1)       -trace        connection 0 to stderr
   -json             result as JSON         -h            this text
   -host NAME        a real server          -port PORT    number or name (143)
-  -user NAME        %d in it: the number of the pair, 0, 1, ...
+  -user NAME        %d in it: 0 for the first pair, 1 for the next, ...
   -password-file F  password in its first line; - is stdin
   -mailbox NAME     to work in (INBOX)     -fill         put mail in empty ones
   -cleartext        LOGIN without TLS to a host that is not this machine

@@ -88,8 +88,13 @@ func (s *session) connected(c *conn.Client, err error) {
 // next keeps the session busy. It is called when something has changed that
 // may let it send: a command completed, a partner came, went or woke.
 func (s *session) next() {
-	for s.phase == working && s.fleet.atWork && !s.alone && s.inFlight < len(s.ops) && s.issue() {
+	for s.mayIssue() && s.issue() {
 	}
+}
+
+func (s *session) mayIssue() bool {
+	return s.phase == working && s.fleet.atWork && !s.alone && s.inFlight < len(s.ops) &&
+		s.client.Err() == nil // else it is about to tell us of its end
 }
 
 // issue sends one command; false: there is nothing to send now.

@@ -22,6 +22,7 @@ type Server struct {
 	cut    *Cut
 	sent   int          // bytes, for cut
 	got    bytes.Buffer // from the client, not yet expected
+	buf    [1 << 14]byte
 }
 
 // New returns a client, made by d, and the server that it is connected to. Tags
@@ -131,11 +132,12 @@ func (s *Server) Send(text string) {
 	}
 }
 
-// write writes all of p; while the client has not read enough, it is driven.
-func (s *Server) write(p string) {
+// write writes all of text; while the client has not read enough, it is driven.
+func (s *Server) write(text string) {
 	s.tb.Helper()
+	p := []byte(text)
 	for len(p) > 0 {
-		n, err := unix.Write(s.fd, []byte(p))
+		n, err := unix.Write(s.fd, p)
 		switch {
 		case err == unix.EAGAIN:
 			s.Drive()
@@ -166,12 +168,11 @@ func (s *Server) Drive() {
 
 // take reads what the client has sent.
 func (s *Server) take() bool {
-	var b [1 << 16]byte
-	n, err := unix.Read(s.fd, b[:])
+	n, err := unix.Read(s.fd, s.buf[:])
 	if n <= 0 || err != nil {
 		return false
 	}
-	s.got.Write(b[:n])
+	s.got.Write(s.buf[:n])
 	return true
 }
 

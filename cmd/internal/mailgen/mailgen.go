@@ -5,8 +5,9 @@
 //
 // Line endings: every LF has a CR before it, and there is no NUL; an IMAP
 // server therefore returns each message byte for byte as it was stored. A CR
-// without LF stands only in the special messages that say so, and the last line
-// may lack its line end.
+// without LF stands only in the special messages that say so, and never right
+// before a CRLF, where servers drop it when the message is appended. The last
+// line may lack its line end.
 package mailgen
 
 import (

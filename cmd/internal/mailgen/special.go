@@ -17,7 +17,7 @@ var specials = []struct {
 	{"body of one letter", letter(header{subject: "x"}, "x\n")},
 	{"no line end after the last line", letter(header{subject: "no line end"}, "the last line just stops")},
 	{"the last byte is a CR", letter(header{subject: "half a line end"}, "CR without LF\r")},
-	{"lone CRs", letter(header{subject: "lone CRs"}, "a\rb\r\rc\n\r\n\r\r\n")},
+	{"lone CRs", letter(header{subject: "lone CRs"}, "a\rb\r\rc\r.\n\rd\n")},
 	{"empty subject", letter(header{}, "The subject is empty.\n")},
 	{"no date, no subject", fixed("From: a@example.org\nTo: alice@localhost\n\nThe rest is missing.\n")},
 	{"UTF-8 body", letter(header{subject: "UTF-8", more: plain("utf-8")}, "Smörgåsbord, 12 €, 日本語, 📧\n")},
