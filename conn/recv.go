@@ -181,6 +181,7 @@ func (c *Client) deliver(s *scratch, reply []byte, head int) {
 }
 
 func (c *Client) untagged(h *wire.Head, r *Reply) {
+	c.hear(h, r.Text)
 	e := c.lookup(h.Keyword, h.Number >= 0)
 	if e == nil || e.proc == nil {
 		return
@@ -211,18 +212,28 @@ func (c *Client) tagged(h *wire.Head, r *Reply, line []byte) {
 	r.Keyword = intern(h.Keyword)
 	switch status {
 	case wire.OK, wire.NO, wire.BAD:
-		done := c.pending.take(number)
-		c.out.completed(number)
-		c.junk = 0
-		c.stats.Commands++
-		if done.finish != nil {
-			done.finish(c, done.rock, r)
-		}
+		c.complete(number, status, r)
 	default:
-		if cmd.finish != nil {
-			cmd.finish(c, cmd.rock, r)
-		}
+		cmd.call(c, r)
 	}
+}
+
+// complete is the end of a command, by its tagged reply.
+func (c *Client) complete(number uint64, status wire.Status, r *Reply) {
+	if status == wire.OK {
+		c.hearCode(r.Text)
+	}
+	cmd := c.pending.take(number)
+	if status == wire.OK && (cmd.verb == login || cmd.verb == authenticate) {
+		c.loggedIn()
+	}
+	c.out.completed(number)
+	c.junk = 0
+	c.stats.Commands++
+	if cmd.extra != nil && cmd.extra.due != 0 {
+		c.timed--
+	}
+	cmd.call(c, r)
 }
 
 // continuation is a "+": for a literal, for a command with OnContinue, or for
@@ -243,7 +254,9 @@ func (c *Client) continuation(r *Reply, line []byte) {
 		}
 		cmd := c.pending.find(m.number)
 		r.Keyword = "+"
-		cmd.onContinue(c, cmd.rock, r)
+		if !cmd.extra.detached {
+			cmd.extra.OnContinue(c, cmd.rock, r)
+		}
 	}
 }
 
@@ -264,7 +277,7 @@ func (c *Client) parseTag(tag []byte) (uint64, bool) {
 }
 
 // skip passes over a line that is no reply of ours, within the allowance.
-func (c *Client) skip(counter *uint64, err error) {
+func (c *Client) skip(counter *uint32, err error) {
 	*counter++
 	c.trace.note("skipped: %v", err)
 	c.junk++
