@@ -159,10 +159,13 @@ func (c *Client) dispatch(s *scratch, b []byte) (start, pos int) {
 // the length of its first line up to a literal.
 func (c *Client) deliver(s *scratch, reply []byte, head int) {
 	c.stats.Replies++
-	if c.state == greeting {
+	h, err := wire.ParseHead(reply[:head])
+	if err == nil && h.Kind == wire.Untagged {
+		c.hear(&h, reply[h.Text:])
+	}
+	if c.state == greeting { // whatever it was that came
 		c.setState(ready)
 	}
-	h, err := wire.ParseHead(reply[:head])
 	if err != nil {
 		c.skip(&c.stats.Junk.Malformed, err)
 		return
@@ -181,7 +184,6 @@ func (c *Client) deliver(s *scratch, reply []byte, head int) {
 }
 
 func (c *Client) untagged(h *wire.Head, r *Reply) {
-	c.hear(h, r.Text)
 	e := c.lookup(h.Keyword, h.Number >= 0)
 	if e == nil || e.proc == nil {
 		return
