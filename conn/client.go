@@ -22,8 +22,10 @@ type Client struct {
 	flags     Flags
 	busy      bool // within a call that dispatches
 	local     bool // the peer is on this machine: secrets stay here
+	syncOnly  bool // ClearFlags said so: literals wait, whatever the server says
 	backlog   bool // in holds whole replies that the budget left
 	junk      uint16
+	timed     int32 // pending commands with a Timeout of their own
 	err       error // why it ends; set with closing
 	notify    func()
 	trace     *tracer
@@ -39,6 +41,7 @@ type Client struct {
 
 	out     queue
 	pending pending
+	capable capabilities
 
 	// since is when the wait began that the deadline is for: see wait.
 	since instant
@@ -56,14 +59,23 @@ var (
 type Flags uint8
 
 // NonSyncLiteral says that the server takes literals that do not wait for its
-// "+" (IMCLIENT_CONN_NONSYNCLITERAL; LITERAL+, RFC 7888).
+// "+" (IMCLIENT_CONN_NONSYNCLITERAL; LITERAL+, RFC 7888). Where it is not set,
+// what the server says of itself decides: LITERAL+, or LITERAL- for literals of
+// up to 4,096 bytes.
 const NonSyncLiteral Flags = 1
 
 // SetFlags sets flags (imclient_setflags). Legal in a callback.
-func (c *Client) SetFlags(f Flags) { c.flags |= f }
+func (c *Client) SetFlags(f Flags) {
+	c.flags |= f
+	c.syncOnly = c.syncOnly && f&NonSyncLiteral == 0
+}
 
-// ClearFlags clears flags (imclient_clearflags). Legal in a callback.
-func (c *Client) ClearFlags(f Flags) { c.flags &^= f }
+// ClearFlags clears flags (imclient_clearflags). Without NonSyncLiteral every
+// literal waits, even if the server says that it need not. Legal in a callback.
+func (c *Client) ClearFlags(f Flags) {
+	c.flags &^= f
+	c.syncOnly = c.syncOnly || f&NonSyncLiteral != 0
+}
 
 // ServerName returns the name of the server as the caller gave it
 // (imclient_servername), never what DNS made of it. Legal in a callback.
@@ -130,7 +142,7 @@ func (c *Client) await() error {
 	}
 	timeout := time.Duration(-1)
 	if t, ok := c.NextDeadline(); ok {
-		timeout = max(t.Sub(c.transport.k.now()), 0)
+		timeout = max(t.Sub(c.clock()), 0)
 	}
 	_, err := c.transport.k.poll(fd, events, timeout)
 	return err
@@ -142,17 +154,29 @@ func (c *Client) TryProcessOneEvent() (bool, error) {
 	if c.busy {
 		return false, ErrReentrant
 	}
-	if c.state == closed {
+	if c.state == dead {
 		return false, c.err
 	}
 	c.busy = true
-	did := c.event()
-	if c.state == closing {
+	defer c.unwind()
+	did := c.state < closing && c.event()
+	if c.state >= closing {
 		c.finish()
 		did = true
 	}
 	c.busy = false
 	return did, c.err
+}
+
+// unwind ends a call that a panic in a callback is leaving. Whoever recovers
+// finds a connection that has ended: what was being dispatched cannot be
+// resumed. The last callbacks are still due, and the next call, or Close, runs
+// them.
+func (c *Client) unwind() {
+	if c.busy {
+		c.busy = false
+		c.fail(ErrPanicked)
+	}
 }
 
 // event reads before it writes: what the server said before it can have seen
@@ -189,12 +213,12 @@ func (c *Client) lastWords(s *scratch, err error) {
 // same connection all this happens when the outermost ProcessOneEvent returns.
 // It always returns nil, a second time too.
 func (c *Client) Close() error {
-	if c.state >= closing {
-		return nil
+	if c.state < closing {
+		c.fail(ErrClosed)
 	}
-	c.fail(ErrClosed)
-	if !c.busy {
+	if c.state != dead && !c.busy {
 		c.busy = true
+		defer c.unwind()
 		c.finish()
 		c.busy = false
 	}
@@ -213,8 +237,22 @@ func (c *Client) fail(err error) {
 	c.setState(closing)
 }
 
-// finish is the end: farewell, out of the loop, descriptor, last callbacks.
+// finish is the end: descriptor and buffers are given back, then the last
+// callbacks run.
 func (c *Client) finish() {
+	if c.state == closing {
+		c.release()
+	}
+	c.farewell()
+	c.setState(dead)
+	c.callbacks = nil
+	if f := c.d.OnClose; f != nil {
+		f(c, c.err)
+	}
+}
+
+// release gives back all that a connection holds of the system and of the loop.
+func (c *Client) release() {
 	if c.err == ErrClosed {
 		s := scratchPool.Get().(*scratch)
 		_, _ = c.flush(s) // one attempt, whatever comes of it
@@ -228,26 +266,18 @@ func (c *Client) finish() {
 	}
 	c.transport.fd = fd
 	c.transport.close()
-	c.setState(closed)
-	written := c.out.position()
+	c.notify = nil
 	c.out.close()
 	c.forget()
-	c.farewell(written)
-	c.callbacks, c.notify = nil, nil
-	if f := c.d.OnClose; f != nil {
-		f(c, c.err)
-	}
+	c.setState(closed)
 }
 
 // farewell completes what is pending. Reply values are not shared between the
 // callbacks, which may do with them what they like.
-func (c *Client) farewell(written int64) {
+func (c *Client) farewell() {
 	for c.pending.len() > 0 {
 		cmd := c.pending.take(c.pending.first)
-		if cmd.finish == nil {
-			continue
-		}
-		err := &endError{c.err, written <= cmd.begin}
-		cmd.finish(c, cmd.rock, &Reply{Keyword: "EOF", MsgNo: -1, Err: err})
+		err := &endError{c.err, c.out.position() <= cmd.begin}
+		cmd.call(c, &Reply{Keyword: "EOF", MsgNo: -1, Err: err})
 	}
 }

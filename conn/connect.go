@@ -85,7 +85,13 @@ func (x *dialing) limit(phase string, d time.Duration) {
 
 // lookup resolves, on a goroutine of its own.
 func (x *dialing) lookup(ctx context.Context, host string, port int) {
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	resolve := x.d.Resolve
+	if resolve == nil {
+		resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	ips, err := resolve(ctx, host)
 	x.loop.Post(func() {
 		if err != nil {
 			x.end(nil, fmt.Errorf("%w: %q: %v", ErrHostNotFound, host, err))
@@ -93,7 +99,9 @@ func (x *dialing) lookup(ctx context.Context, host string, port int) {
 		}
 		addrs := make([]unix.Sockaddr, 0, len(ips))
 		for _, ip := range interleave(ips) {
-			addrs = append(addrs, sockaddr(ip, port))
+			if from := x.d.LocalAddr; !from.IsValid() || from.Unmap().Is4() == ip.Is4() {
+				addrs = append(addrs, sockaddr(ip, port))
+			}
 		}
 		x.race(addrs)
 	})
@@ -200,6 +208,10 @@ func (x *dialing) try(to unix.Sockaddr) error {
 		return os.NewSyscallError("socket", err)
 	}
 	a := &attempt{x: x, k: k, fd: fd, to: to}
+	if err := x.prepare(k, fd, domain); err != nil {
+		a.close()
+		return err
+	}
 	if err := k.connect(fd, to); err == nil {
 		x.won(a)
 		return nil
@@ -212,6 +224,19 @@ func (x *dialing) try(to unix.Sockaddr) error {
 		return err
 	}
 	x.attempts[a] = struct{}{}
+	return nil
+}
+
+// prepare does to a new socket what the Dialer asks for.
+func (x *dialing) prepare(k kernel, fd, domain int) error {
+	if from := x.d.LocalAddr; from.IsValid() && domain != unix.AF_UNIX {
+		if err := k.bind(fd, sockaddr(from, 0)); err != nil {
+			return os.NewSyscallError("bind", err)
+		}
+	}
+	if x.d.Control != nil {
+		return x.d.Control(fd)
+	}
 	return nil
 }
 

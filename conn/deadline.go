@@ -1,6 +1,9 @@
 package conn
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Timeouts bounds waits. A zero field means its default, a negative one no
 // bound.
@@ -16,6 +19,11 @@ type Timeouts struct {
 	// "+" has come is exempt: in IDLE silence is what one waits for, and a dead
 	// peer is the kernel's to find (TCP keepalive).
 	Command time.Duration
+	// Reply: silence within a reply that has begun, in IDLE too: a literal that was
+	// announced and does not come; 1 min.
+	Reply time.Duration
+	// Logout: like Command, while the oldest pending command is LOGOUT; 10 s.
+	Logout time.Duration
 }
 
 const (
@@ -23,6 +31,8 @@ const (
 	defaultConnect  = 30 * time.Second
 	defaultGreeting = 30 * time.Second
 	defaultCommand  = 5 * time.Minute
+	defaultReply    = time.Minute
+	defaultLogout   = 10 * time.Second
 )
 
 func orDefault(d, standard time.Duration) time.Duration {
@@ -38,34 +48,71 @@ type instant int64
 
 var epoch = time.Now()
 
-func (c *Client) now() instant { return instant(c.transport.k.now().Sub(epoch)) }
+func (c *Client) now() instant { return instant(c.clock().Sub(epoch)) }
+
+func (c *Client) clock() time.Time {
+	if c.d.Now != nil {
+		return c.d.Now()
+	}
+	return c.transport.k.now()
+}
+
+// never is the instant of a wait without an end.
+const never = instant(math.MaxInt64)
 
 // past is a deadline for work that is there now.
 var past = time.Unix(0, 0)
 
 // NextDeadline returns when ProcessOneEvent or TryProcessOneEvent wants to be
 // called though nothing is ready on the descriptor; a time in the past means
-// now: whole replies are waiting. false: there is no such time.
+// now: there are whole replies, or last callbacks, that wait for a call. false:
+// there is no such time.
 func (c *Client) NextDeadline() (time.Time, bool) {
-	if c.backlog {
+	if c.backlog || c.state == closing || c.state == closed {
 		return past, true
 	}
-	if _, limit := c.wait(); limit > 0 {
-		return epoch.Add(time.Duration(c.since) + limit), true
+	if _, _, at := c.wait(); at != never {
+		return epoch.Add(time.Duration(at)), true
 	}
 	return time.Time{}, false
 }
 
-// wait tells what the connection waits for, since c.since, and how long it
-// may; 0 or less: for ever.
-func (c *Client) wait() (what string, limit time.Duration) {
-	switch {
+// wait tells what the connection waits for, how long it may, and until when.
+func (c *Client) wait() (what string, limit time.Duration, until instant) {
+	t := &c.d.Timeouts
+	switch oldest := c.pending.oldest(); {
 	case c.state == greeting:
-		return "greeting", orDefault(c.d.Timeouts.Greeting, defaultGreeting)
-	case c.state == ready && c.pending.len() > 0 && !c.idling():
-		return "command", orDefault(c.d.Timeouts.Command, defaultCommand)
+		what, limit = "greeting", orDefault(t.Greeting, defaultGreeting)
+	case c.state != ready:
+	case c.in != nil:
+		what, limit = "reply", orDefault(t.Reply, defaultReply)
+	case oldest == nil || c.idling():
+	case oldest.verb == logout:
+		what, limit = "logout", orDefault(t.Logout, defaultLogout)
+	default:
+		what, limit = "command", orDefault(t.Command, defaultCommand)
 	}
-	return "", 0
+	until = never
+	if limit > 0 {
+		until = c.since + instant(limit)
+	}
+	if c.timed > 0 {
+		if cmd := c.earliest(); cmd.due < until {
+			what, limit, until = "command", cmd.Timeout, cmd.due
+		}
+	}
+	return what, limit, until
+}
+
+// earliest returns the pending command whose own Timeout comes first.
+func (c *Client) earliest() *Command {
+	first := &Command{due: never}
+	for n := c.pending.first; n != c.pending.next; n++ {
+		if cmd := c.pending.find(n); cmd != nil && cmd.extra != nil && cmd.extra.due != 0 && cmd.extra.due < first.due {
+			first = cmd.extra
+		}
+	}
+	return first
 }
 
 // idling reports whether a dialogue waits for us, or for news, not for an
@@ -77,8 +124,8 @@ func (c *Client) idling() bool {
 
 // expired ends a connection that has waited too long.
 func (c *Client) expired() bool {
-	what, limit := c.wait()
-	if limit <= 0 || c.now() < c.since+instant(limit) {
+	what, limit, until := c.wait()
+	if until == never || c.now() < until {
 		return false
 	}
 	c.fail(&TimeoutError{Wait: what, Was: limit})

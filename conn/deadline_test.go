@@ -26,9 +26,47 @@ func TestDeadlines(t *testing.T) {
 			r.say("* OK\r\n")
 			mustSend(t, r.c, nil, "NOOP")
 			r.clock = r.clock.Add(4 * time.Minute)
-			r.say("* 1 EXI")
+			r.say("* 1 EXISTS\r\n")
 			r.clock = r.clock.Add(time.Minute)
 		}, "command", 4 * time.Minute},
+		{"reply begun", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			r.say("* 1 FETCH (BODY[] {5}\r\nhe")
+		}, "reply", time.Minute},
+		{"reply begun in a dialogue", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			if err := r.c.SendCommand(idle, "IDLE"); err != nil {
+				t.Fatal(err)
+			}
+			r.drive()
+			r.say("+ idling\r\n* 1 EXI")
+		}, "reply", time.Minute},
+		{"logout", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			mustSend(t, r.c, nil, "LOGOUT")
+			r.drive()
+		}, "logout", 10 * time.Second},
+		{"a command's own timeout", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			mustSend(t, r.c, nil, "NOOP")
+			for _, d := range []time.Duration{3, 2, 4} {
+				if err := r.c.SendCommand(&Command{Timeout: d * time.Minute}, "NOOP"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.drive()
+			r.clock = r.clock.Add(time.Minute)
+			r.say("* 1 EXISTS\r\n")
+		}, "command", time.Minute},
+		{"a command's own timeout, done", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			if err := r.c.SendCommand(&Command{Timeout: time.Minute}, "NOOP"); err != nil {
+				t.Fatal(err)
+			}
+			r.drive()
+			r.say("a1 OK\r\n")
+			mustSend(t, r.c, nil, "NOOP")
+		}, "command", 5 * time.Minute},
 		{"command done", func(t *testing.T, r *rig) {
 			r.say("* OK\r\n")
 			mustSend(t, r.c, nil, "NOOP")

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -44,11 +46,42 @@ type Dialer struct {
 	// between two completed commands before they end the connection. 0 means 16,
 	// a negative number none.
 	JunkAllowance int
+	// MaxQueued bounds the bytes of commands that are queued and not written, those
+	// that %l and %L refer to not counted: Send refuses when more are. 0 means 16
+	// MiB, a negative number no bound.
+	MaxQueued int64
+	// SyncLiterals makes every literal wait for the server's "+" unless the flag
+	// NonSyncLiteral is set, whatever the server says it can do.
+	SyncLiterals bool
+	// Resolve finds the addresses of a name, on a goroutine of its own. nil: Go's
+	// resolver.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	// LocalAddr is where connections come from; the zero value leaves it to the
+	// system. Addresses of the other family are not tried.
+	LocalAddr netip.Addr
+	// Control is called with each socket before it is connected, for options that
+	// are not named here. Its error ends the attempt.
+	Control func(fd int) error
+	// Now is the clock, for tests; nil is the system's. Deadlines are measured by it.
+	Now func() time.Time
 
 	kernel kernel // nil: the real one
 }
 
-const defaultJunkAllowance = 16
+const (
+	defaultJunkAllowance = 16
+	defaultMaxQueued     = 16 << 20
+)
+
+func (d *Dialer) maxQueued() int64 {
+	switch {
+	case d.MaxQueued == 0:
+		return defaultMaxQueued
+	case d.MaxQueued < 0:
+		return math.MaxInt64
+	}
+	return d.MaxQueued
+}
 
 func (d *Dialer) junkAllowance() int {
 	if d.JunkAllowance == 0 {

@@ -42,7 +42,8 @@
 //	greeting -> ready closing
 //	ready    -> closing
 //	closing  -> closed
-//	closed
+//	closed   -> dead
+//	dead
 //
 // # Not there yet
 //

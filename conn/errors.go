@@ -33,6 +33,12 @@ var (
 	// ErrCleartext means that a secret would have crossed a network in the
 	// clear. Nothing was sent. See Dialer.AllowCleartextAuth.
 	ErrCleartext = errors.New("conn: refused to send a secret in the clear")
+	// ErrBackpressure means that more is queued than Dialer.MaxQueued: the server
+	// is slower than the caller. Nothing of the command was queued.
+	ErrBackpressure = errors.New("conn: too much output is queued")
+	// ErrPanicked is why a connection ended whose callback panicked. The panic
+	// itself goes on to whoever drove the connection.
+	ErrPanicked = errors.New("conn: a callback panicked")
 )
 
 // ReplyError is a tagged NO or BAD: the server understood and refused, or did
@@ -48,7 +54,7 @@ func (e *ReplyError) Error() string {
 
 // TimeoutError says which wait was too long. It is a net.Error.
 type TimeoutError struct {
-	Wait string        // "resolve", "connect", "greeting" or "command"
+	Wait string        // "resolve", "connect", "greeting", "reply", "command" or "logout"
 	Was  time.Duration // the limit, see [Timeouts]
 }
 

@@ -14,6 +14,7 @@ type kernel interface {
 	socket(domain int) (fd int, err error)
 	// adopt gives a caller's socket the same two properties.
 	adopt(fd int) error
+	bind(fd int, from unix.Sockaddr) error
 	// connect starts connecting; EINPROGRESS is the usual answer.
 	connect(fd int, to unix.Sockaddr) error
 	// socketError reads and clears the pending error: the outcome of connect.

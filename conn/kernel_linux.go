@@ -20,6 +20,8 @@ func (system) adopt(fd int) error {
 	return unix.SetNonblock(fd, true)
 }
 
+func (system) bind(fd int, from unix.Sockaddr) error { return unix.Bind(fd, from) }
+
 func (system) connect(fd int, to unix.Sockaddr) error {
 	err := unix.Connect(fd, to)
 	if err == unix.EINTR { // it goes on by itself

@@ -9,8 +9,9 @@ import (
 type command struct {
 	finish     Proc
 	rock       any
-	onContinue Proc
-	begin, end int64 // positions in the queue; end 0: the place is empty
+	extra      *Command // nil: sent by Send
+	begin, end int64    // positions in the queue; end 0: the place is empty
+	verb       verb
 }
 
 // pending is the commands without a tagged reply, found by the number in their
@@ -26,6 +27,9 @@ type pending struct {
 // ring has a power of two of places. Rings are pooled: one that a burst of
 // pipelining has stretched does not stay with an idle connection.
 type ring struct{ places []command }
+
+// minRing is the size of the first ring, large enough for most pipelining.
+const minRing = 16
 
 var ringPools [24]sync.Pool
 
@@ -57,12 +61,12 @@ func (p *pending) at(number uint64) *command {
 
 // add makes a place for the next command, and returns it.
 func (p *pending) add() *command {
-	size := 1
-	if p.ring != nil {
-		size = len(p.ring.places)
-	}
-	if p.len() == size {
-		p.grow(2 * size)
+	if p.ring == nil {
+		if p.len() == 1 {
+			p.grow(minRing)
+		}
+	} else if n := len(p.ring.places); p.len() == n {
+		p.grow(2 * n)
 	}
 	p.next++
 	return p.at(p.next - 1)
@@ -91,6 +95,22 @@ func (p *pending) find(number uint64) *command {
 		return c
 	}
 	return nil
+}
+
+// oldest returns the oldest pending command, nil when there is none.
+func (p *pending) oldest() *command {
+	if p.len() == 0 {
+		return nil
+	}
+	return p.at(p.first)
+}
+
+// call hands a reply to the command's callback, unless the caller has given it
+// up.
+func (cmd *command) call(c *Client, r *Reply) {
+	if cmd.finish != nil && (cmd.extra == nil || !cmd.extra.detached) {
+		cmd.finish(c, cmd.rock, r)
+	}
 }
 
 // take removes a pending command and returns it.

@@ -235,7 +235,7 @@ func (q *queue) dialogue() *mark {
 	return nil
 }
 
-// close forgets everything.
+// close forgets everything but the position.
 func (q *queue) close() {
 	q.marks = nil
 	if q.buf != nil {
@@ -244,7 +244,7 @@ func (q *queue) close() {
 }
 
 func (q *queue) release() {
-	q.base = q.end()
+	q.base = q.position()
 	q.off = 0
 	q.buf.release()
 	q.buf = nil

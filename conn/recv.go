@@ -159,10 +159,13 @@ func (c *Client) dispatch(s *scratch, b []byte) (start, pos int) {
 // the length of its first line up to a literal.
 func (c *Client) deliver(s *scratch, reply []byte, head int) {
 	c.stats.Replies++
-	if c.state == greeting {
+	h, err := wire.ParseHead(reply[:head])
+	if err == nil && h.Kind == wire.Untagged {
+		c.hear(&h, reply[h.Text:])
+	}
+	if c.state == greeting { // whatever it was that came
 		c.setState(ready)
 	}
-	h, err := wire.ParseHead(reply[:head])
 	if err != nil {
 		c.skip(&c.stats.Junk.Malformed, err)
 		return
@@ -211,18 +214,28 @@ func (c *Client) tagged(h *wire.Head, r *Reply, line []byte) {
 	r.Keyword = intern(h.Keyword)
 	switch status {
 	case wire.OK, wire.NO, wire.BAD:
-		done := c.pending.take(number)
-		c.out.completed(number)
-		c.junk = 0
-		c.stats.Commands++
-		if done.finish != nil {
-			done.finish(c, done.rock, r)
-		}
+		c.complete(number, status, r)
 	default:
-		if cmd.finish != nil {
-			cmd.finish(c, cmd.rock, r)
-		}
+		cmd.call(c, r)
 	}
+}
+
+// complete is the end of a command, by its tagged reply.
+func (c *Client) complete(number uint64, status wire.Status, r *Reply) {
+	if status == wire.OK {
+		c.hearCode(r.Text)
+	}
+	cmd := c.pending.take(number)
+	if status == wire.OK && (cmd.verb == login || cmd.verb == authenticate) {
+		c.loggedIn()
+	}
+	c.out.completed(number)
+	c.junk = 0
+	c.stats.Commands++
+	if cmd.extra != nil && cmd.extra.due != 0 {
+		c.timed--
+	}
+	cmd.call(c, r)
 }
 
 // continuation is a "+": for a literal, for a command with OnContinue, or for
@@ -243,7 +256,9 @@ func (c *Client) continuation(r *Reply, line []byte) {
 		}
 		cmd := c.pending.find(m.number)
 		r.Keyword = "+"
-		cmd.onContinue(c, cmd.rock, r)
+		if !cmd.extra.detached {
+			cmd.extra.OnContinue(c, cmd.rock, r)
+		}
 	}
 }
 
@@ -264,7 +279,7 @@ func (c *Client) parseTag(tag []byte) (uint64, bool) {
 }
 
 // skip passes over a line that is no reply of ours, within the allowance.
-func (c *Client) skip(counter *uint64, err error) {
+func (c *Client) skip(counter *uint32, err error) {
 	*counter++
 	c.trace.note("skipped: %v", err)
 	c.junk++

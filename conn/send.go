@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/imclient/imclient/wire"
 )
@@ -21,32 +22,51 @@ type Command struct {
 	// [Client.Continue] answers. Later commands wait until this one has
 	// completed, because the server would take them for answers.
 	OnContinue Proc
+	// Timeout bounds the time from Send until the command completes; what passes
+	// it ends the connection with a [*TimeoutError]. It comes on top of
+	// Timeouts.Command. 0: no such bound.
+	Timeout time.Duration
+
+	detached bool
+	due      instant // 0: no Timeout
 }
+
+// Detach gives a command up: none of its procs is called any more. The command
+// itself cannot be taken back, and what comes of it is passed over. Legal in a
+// callback.
+func (cmd *Command) Detach() { cmd.detached = true }
 
 // Send queues a command (imclient_send) and never blocks. format is text with
 // the verbs of [wire.AppendCommand]; the tag and the line end are added. finish
 // is called with rock when the command completes; it may be nil.
 //
 // The whole command is formatted before any of it is queued: after an error,
-// a *wire.FormatError, [ErrCleartext] or the reason why the connection has
-// ended, nothing is sent. What %l and %L refer to is sent in place: it must
+// a *wire.FormatError, [ErrCleartext], [ErrBackpressure] or the reason why the
+// connection has ended, nothing is sent. What %l and %L refer to is sent in place: it must
 // not change until the command completes. Legal in a callback.
 func (c *Client) Send(finish Proc, rock any, format string, args ...any) error {
 	return c.send(command{finish: finish, rock: rock}, format, args)
 }
 
-// SendCommand is Send with all that a command may carry. cmd is copied.
+// SendCommand is Send with all that a command may carry. cmd belongs to the
+// connection until the command has completed: it must not be changed, or sent
+// again, before.
 func (c *Client) SendCommand(cmd *Command, format string, args ...any) error {
-	return c.send(command{finish: cmd.Finish, rock: cmd.Rock, onContinue: cmd.OnContinue}, format, args)
+	err := c.send(command{finish: cmd.Finish, rock: cmd.Rock, extra: cmd}, format, args)
+	if err == nil && cmd.Timeout > 0 {
+		cmd.due = c.now() + instant(cmd.Timeout)
+		c.timed++
+		c.changed()
+	}
+	return err
 }
 
 func (c *Client) send(cmd command, format string, args []any) error {
 	if c.err != nil {
 		return c.err
 	}
-	literals := wire.Synchronizing
-	if c.flags&NonSyncLiteral != 0 {
-		literals = wire.NonSynchronizing
+	if c.out.end()-c.out.position() > c.d.maxQueued() {
+		return ErrBackpressure
 	}
 	number := c.pending.next
 	buf := c.out.open()
@@ -55,7 +75,7 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	b = strconv.AppendUint(b, number, 10)
 	b = append(b, ' ')
 	text := len(b)
-	b, marks, err := wire.AppendCommand(b, nil, literals, format, args)
+	b, marks, err := wire.AppendCommand(b, nil, c.literals(), format, args)
 	if err == nil && !c.maySend(marks) {
 		err = ErrCleartext
 	}
@@ -68,7 +88,8 @@ func (c *Client) send(cmd command, format string, args []any) error {
 
 	cmd.begin = c.out.base + int64(begin)
 	cmd.end = c.out.end()
-	c.addMarks(marks, &cmd, number, isAuthenticate(buf.b[text:]))
+	cmd.verb = verbOf(b[text:])
+	c.addMarks(marks, &cmd, number)
 	if c.pending.len() == 0 && !c.busy {
 		c.since = c.now() // its wait begins; in a callback since is now
 	}
@@ -91,9 +112,8 @@ func (c *Client) maySend(marks []wire.Mark) bool {
 }
 
 // addMarks takes over what the formatter has marked, whose offsets count from
-// the beginning of the buffer. secret: what is said in the command's dialogue
-// is one.
-func (c *Client) addMarks(marks []wire.Mark, cmd *command, number uint64, secret bool) {
+// the beginning of the buffer.
+func (c *Client) addMarks(marks []wire.Mark, cmd *command, number uint64) {
 	for i := range marks {
 		m := &marks[i]
 		at := c.out.base + int64(m.At)
@@ -110,15 +130,12 @@ func (c *Client) addMarks(marks []wire.Mark, cmd *command, number uint64, secret
 			}
 		}
 	}
-	if cmd.onContinue != nil {
-		c.out.marks = append(c.out.marks, mark{kind: holdMark, at: cmd.end, end: cmd.end, number: number, secret: secret})
+	if cmd.extra != nil && cmd.extra.OnContinue != nil {
+		c.out.marks = append(c.out.marks, mark{
+			kind: holdMark, at: cmd.end, end: cmd.end, number: number,
+			secret: cmd.verb == authenticate,
+		})
 	}
-}
-
-// isAuthenticate tells whether what is said in a command's dialogue is a secret.
-func isAuthenticate(text []byte) bool {
-	const verb = "AUTHENTICATE"
-	return len(text) >= len(verb) && wire.EqualFold(text[:len(verb)], verb)
 }
 
 // Continue answers a "+" in the dialogue of the oldest command that has

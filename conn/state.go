@@ -14,9 +14,12 @@ const (
 	// why. No reply is dispatched any more. What is left is done when the
 	// outermost call returns: closing the descriptor, then the last callbacks.
 	closing
-	// closed: final. The descriptor is gone and the last callbacks run or have
-	// run: the commands' "EOF", oldest first, then OnClose.
+	// closed: the descriptor is gone and the last callbacks run: the commands'
+	// "EOF", oldest first, then OnClose. One that panics does not cost the others
+	// their call: the next call goes on with them.
 	closed
+	// dead: final. No callback will ever run again.
+	dead
 )
 
 // moves lists the legal transitions; a test walks all pairs.
@@ -24,7 +27,8 @@ var moves = [...]uint8{
 	greeting: 1<<ready | 1<<closing,
 	ready:    1 << closing,
 	closing:  1 << closed,
-	closed:   0,
+	closed:   1 << dead,
+	dead:     0,
 }
 
 func (c *Client) setState(s state) {

@@ -11,9 +11,9 @@ type Stats struct {
 
 // Junk counts lines that were skipped, by kind. See Dialer.JunkAllowance.
 type Junk struct {
-	UnknownTag   uint64 // a tagged reply to no pending command
-	Malformed    uint64 // no reply at all
-	Continuation uint64 // a "+" that nobody waited for
+	UnknownTag   uint32 // a tagged reply to no pending command
+	Malformed    uint32 // no reply at all
+	Continuation uint32 // a "+" that nobody waited for
 }
 
 // Stats returns the counters. Legal in a callback.

@@ -37,7 +37,13 @@ const (
 	// NonSynchronizing announces `{n+}` and does not wait. For servers with LITERAL+
 	// only (RFC 7888): any other takes the bytes of the literal for commands.
 	NonSynchronizing
+	// NonSynchronizingSmall is NonSynchronizing for up to 4,096 bytes and
+	// Synchronizing beyond. For servers with LITERAL- (RFC 7888 section 5).
+	NonSynchronizingSmall
 )
+
+// maxSmall is how long a literal of LITERAL- may be, in bytes.
+const maxSmall = 4096
 
 // maxQuotedLen is the first length that is sent as a literal whatever the bytes,
 // the same as in C: some servers limit the length of a line.
@@ -182,7 +188,7 @@ func appendReference(marks []Mark, at int, data []byte) []Mark {
 func appendHeader(dst []byte, marks []Mark, lit Literals, n int) ([]byte, []Mark) {
 	dst = append(dst, '{')
 	dst = strconv.AppendInt(dst, int64(n), 10)
-	if lit == NonSynchronizing {
+	if lit == NonSynchronizing || lit == NonSynchronizingSmall && n <= maxSmall {
 		return append(dst, "+}\r\n"...), marks
 	}
 	dst = append(dst, "}\r\n"...)

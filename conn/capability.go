@@ -1,0 +1,113 @@
+package conn
+
+import (
+	"strings"
+	"unique"
+
+	"github.com/imclient/imclient/wire"
+)
+
+// capabilities is what the server last said it can do. The list is kept once for
+// all connections that were told the same.
+type capabilities struct {
+	list  unique.Handle[string] // zero: nothing is known
+	plus  bool                  // LITERAL+ is in it
+	minus bool                  // LITERAL- is in it
+	fresh bool                  // heard while a login was being answered
+}
+
+func (k *capabilities) text() string {
+	if k.list == (unique.Handle[string]{}) {
+		return ""
+	}
+	return k.list.Value()
+}
+
+func (k *capabilities) has(name string) bool {
+	for rest := k.text(); rest != ""; {
+		var word string
+		word, rest, _ = strings.Cut(rest, " ")
+		if strings.EqualFold(word, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// learn takes over a new list, whatever was known before.
+func (k *capabilities) learn(list []byte, fresh bool) {
+	k.list = unique.Make(string(list))
+	k.plus, k.minus, k.fresh = k.has("LITERAL+"), k.has("LITERAL-"), fresh
+}
+
+// Has reports whether the server's last list of capabilities has name in it:
+// "IDLE", "LITERAL+", "AUTH=PLAIN". Case does not count. The list is kept current
+// from the greeting, CAPABILITY replies and the codes of OK replies. It is
+// forgotten by a login that was not followed by a new one (RFC 9051 section
+// 6.2): nothing is known then, and a CAPABILITY command asks. It allocates
+// nothing. Legal in a callback, which finds a list that its own reply brought.
+func (c *Client) Has(name string) bool { return name != "" && c.capable.has(name) }
+
+// Capabilities returns the list that Has looks at, words with a space between,
+// as received; "" when nothing is known. Legal in a callback.
+func (c *Client) Capabilities() string { return c.capable.text() }
+
+// hear looks for a list of capabilities in an untagged reply.
+func (c *Client) hear(h *wire.Head, text []byte) {
+	if h.Number >= 0 {
+		return
+	}
+	if wire.EqualFold(h.Keyword, "CAPABILITY") {
+		c.capable.learn(text, c.loggingIn())
+		return
+	}
+	switch wire.StatusOf(h.Keyword) {
+	case wire.OK, wire.PREAUTH:
+		c.hearCode(text)
+	}
+}
+
+// hearCode looks for a list in the code of a status reply.
+func (c *Client) hearCode(text []byte) {
+	const code = "[CAPABILITY "
+	if len(text) <= len(code) || text[0] != '[' || !wire.EqualFold(text[:len(code)], code) {
+		return
+	}
+	for i := len(code); i < len(text); i++ {
+		if text[i] == ']' {
+			c.capable.learn(text[len(code):i], c.loggingIn())
+			return
+		}
+	}
+}
+
+// loggingIn reports whether the server is answering a login, so that what it says
+// holds for the time after it.
+func (c *Client) loggingIn() bool {
+	oldest := c.pending.oldest()
+	return c.state == ready && oldest != nil && (oldest.verb == login || oldest.verb == authenticate) && c.out.position() >= oldest.end
+}
+
+// loggedIn forgets what a server said to a stranger.
+func (c *Client) loggedIn() {
+	if !c.capable.fresh {
+		c.capable = capabilities{}
+	}
+	c.capable.fresh = false
+}
+
+// literals says how literals are announced: as the caller has said, else as the
+// server has, unless the caller forbade that.
+func (c *Client) literals() wire.Literals {
+	switch {
+	case c.flags&NonSyncLiteral != 0:
+		return wire.NonSynchronizing
+	case c.syncOnly || c.d.SyncLiterals:
+		return wire.Synchronizing
+	case c.capable.plus:
+		return wire.NonSynchronizing
+	case c.capable.minus:
+		return wire.NonSynchronizingSmall
+	}
+	return wire.Synchronizing
+}

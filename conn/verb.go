@@ -1,0 +1,29 @@
+package conn
+
+import "github.com/imclient/imclient/wire"
+
+// verb is what must be known of a command besides its text.
+type verb uint8
+
+const (
+	otherVerb    verb = iota
+	login             // after its OK the server may have other capabilities
+	logout            // its wait has a deadline of its own
+	authenticate      // a login whose dialogue is secret
+)
+
+// verbOf reads the first word of a command.
+func verbOf(text []byte) verb {
+	switch n := len(text); {
+	case n >= 6 && text[0]|0x20 == 'l' && text[1]|0x20 == 'o':
+		switch {
+		case n >= 6 && wire.EqualFold(text[:6], "LOGIN "):
+			return login
+		case n == 6 && wire.EqualFold(text, "LOGOUT"):
+			return logout
+		}
+	case n >= 13 && text[0]|0x20 == 'a' && wire.EqualFold(text[:13], "AUTHENTICATE "):
+		return authenticate
+	}
+	return otherVerb
+}
