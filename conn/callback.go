@@ -2,7 +2,6 @@ package conn
 
 import (
 	"slices"
-	"strings"
 	"unique"
 
 	"github.com/imclient/imclient/wire"
@@ -55,7 +54,7 @@ func (c *Client) addCallback(cb *Callback) {
 		c.framer.NoLiteral = c.noLiteral
 	}
 	e := entry{
-		key:  unique.Make(callbackKey{strings.ToUpper(cb.Keyword), cb.Flags}),
+		key:  unique.Make(callbackKey{upper(cb.Keyword), cb.Flags}),
 		proc: cb.Proc,
 		rock: cb.Rock,
 	}
@@ -79,6 +78,18 @@ type entry struct {
 type callbackKey struct {
 	keyword string // upper case
 	flags   CallbackFlags
+}
+
+// upper is strings.ToUpper for the letters whose case does not count, those of
+// ASCII. Any other byte stays what it is.
+func upper(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'a' <= c && c <= 'z' {
+			b[i] = c - 'a' + 'A'
+		}
+	}
+	return string(b)
 }
 
 // lookup finds the entry for a reply; nil when none wants it.

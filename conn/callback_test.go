@@ -136,6 +136,15 @@ func TestLookup(t *testing.T) {
 				S: * [ x`,
 			want: []string{`default { "x"`, `bracket [ "x"`},
 		}, {
+			says: "a keyword that is not ASCII is compared byte by byte",
+			dial: entries(entry{"ü", 0, "small"}, entry{"Ü", 0, "capital"}, entry{"\xfc", 0, "byte"}, entry{"", 0, "default"}),
+			script: `
+				S: * ü x
+				S: * Ü x
+				S> * \xfc x\r\n
+				S> * \xdc x\r\n`,
+			want: []string{`small ü "x"`, `capital Ü "x"`, "byte \xfc \"x\"", "default \xdc \"x\""},
+		}, {
 			says: "keywords are whatever stands between spaces",
 			script: `
 				S: * " x

@@ -354,8 +354,14 @@ func TestConnectAsyncCancelledOnLoop(t *testing.T) {
 		l := newLoop(t)
 		before := sockets(t)
 		ctx, cancel := context.WithCancel(context.Background())
-		first := new(async)
-		second := connectAsync(ctx, new(conn.Dialer), l, "127.0.0.1", port)
+		first, second := new(async), new(async)
+		new(conn.Dialer).ConnectAsync(ctx, l, "127.0.0.1", port, func(c *conn.Client, err error) {
+			second.calls++
+			second.client, second.err = c, err
+			if ctx.Err() != nil {
+				refused(t, "what connects when its context has ended is given up", err, context.Canceled)
+			}
+		})
 		new(conn.Dialer).ConnectAsync(ctx, l, "127.0.0.1", port, func(c *conn.Client, err error) {
 			first.calls++
 			first.client, first.err = c, err
@@ -371,13 +377,31 @@ func TestConnectAsyncCancelledOnLoop(t *testing.T) {
 		}
 		if second.err == nil { // it was done before
 			_ = second.client.Close()
-		} else {
-			refused(t, "what connects when its context has ended is given up", second.err, context.Canceled)
 		}
 		_ = first.client.Close()
 		if after := sockets(t); after != before {
 			t.Errorf("what is given up is closed\n got: %d sockets more", after-before)
 		}
+	}
+}
+
+// A context that has ended costs the server not even a connection.
+func TestConnectAsyncTooLate(t *testing.T) {
+	fd, port := bound(t)
+	if err := unix.Listen(fd, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	l := newLoop(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	a := connectAsync(ctx, new(conn.Dialer), l, "127.0.0.1", port)
+	a.wait(t, l)
+	refused(t, "done gets the context's error", a.err, context.Canceled)
+	if _, _, err := unix.Accept(fd); err != unix.EAGAIN {
+		t.Errorf("nobody has connected\n got: %v", err)
 	}
 }
 

@@ -158,15 +158,6 @@ func TestDialogue(t *testing.T) {
 				S: a1 OK`,
 			want: []string{`a1 + "2"`, `a1 OK ""`},
 		}, {
-			says:    "each + is answered once, the answers in order",
-			command: "X",
-			script: `
-				C: a1 X
-				S: + 1
-				S: + 2
-				C-`,
-			want: []string{`a1 + "1"`, `a1 + "2"`},
-		}, {
 			says:    "a + after the answer asks again",
 			command: "X",
 			answers: []string{"one", "two", "three"},
@@ -244,6 +235,32 @@ func TestDialogue(t *testing.T) {
 	} {
 		t.Run(d.says, func(t *testing.T) { conntest.EveryCut(t, d.play) })
 	}
+}
+
+// Two "+" come before the first is answered: both are answered in their turn.
+func TestLateAnswers(t *testing.T) {
+	conntest.EveryCut(t, func(t *testing.T, cut *conntest.Cut) {
+		var log conntest.Log
+		c, s := conntest.NewCut(t, &conn.Dialer{}, cut)
+		talk(t, c, &log, "a1", "X")
+		s.Play(`
+			C: a1 X
+			S: + 1
+			S: + 2`)
+		for _, text := range []string{"one", "two", "three"} {
+			if err := c.Continue(text); err != nil {
+				t.Errorf("as many answers go out as were asked for, and one is kept\n got: %v", err)
+			}
+		}
+		s.Play(`
+			C: one
+			C: two
+			C-
+			S: + 3
+			C: three
+			S: a1 OK`)
+		same(t, "answers may come late", log.Take(), []string{`a1 + "1"`, `a1 + "2"`, `a1 OK ""`})
+	})
 }
 
 // The literals of a dialogue's command have their + first.
@@ -400,25 +417,40 @@ func TestManyContinuations(t *testing.T) {
 // The server refuses an answer that it has read only a part of: the rest of
 // the line goes out all the same, and only then the next command.
 func TestRefusedInMidAnswer(t *testing.T) {
+	refuseInMidAnswer(t, nil, "", []string{`a1 + "one"`, `a1 BAD "too long"`})
+	refuseInMidAnswer(t, []string{"ahead"}, "", []string{`a1 + "one"`, `a1 BAD "too long"`})
+	refuseInMidAnswer(t, nil, "+ two\r\n", []string{`a1 + "one"`, `a1 + "two"`, `a1 BAD "too long"`})
+	refuseInMidAnswer(t, []string{"due"}, "+ two\r\n", []string{`a1 + "one"`, `a1 BAD "too long"`})
+}
+
+// refuseInMidAnswer has answers said ahead, and then perhaps their "+", before
+// the refusal comes.
+func refuseInMidAnswer(t *testing.T, ahead []string, plus string, want []string) {
+	t.Helper()
 	var log conntest.Log
 	c, server := pair(t, &conn.Dialer{TagPrefix: "a"})
 	answer := strings.Repeat("QUJD", 1<<20)
-	talk(t, c, &log, "a1", "AUTHENTICATE X", answer, "ahead")
+	talk(t, c, &log, "a1", "AUTHENTICATE X", answer)
 	if err := c.Send(told(&log, "a2"), nil, "NOOP"); err != nil {
 		t.Fatal(err)
 	}
 	settle(t, c)
 	server.write(t, "+ one\r\n")
 	settle(t, c)
-	server.write(t, "+ two\r\na1 BAD too long\r\n+ late\r\n")
+	for _, text := range ahead {
+		if err := c.Continue(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.write(t, plus+"a1 BAD too long\r\n+ late\r\n")
 	settle(t, c)
 	refused(t, "a dialogue that was refused takes no answers", c.Continue("more"), conn.ErrMisuse)
 	same(t, "a dialogue can be refused while its answer is being written", log.Take(),
-		[]string{`a1 + "one"`, `a1 + "two"`, `a1 BAD "too long"`})
+		want)
 	junk(conn.Junk{Continuation: 1})(t, c)
-	want := "a1 AUTHENTICATE X\r\n" + answer + "\r\na2 NOOP\r\n"
-	if got := server.drain(t, c); got != want {
+	sent := "a1 AUTHENTICATE X\r\n" + answer + "\r\na2 NOOP\r\n"
+	if got := server.drain(t, c); got != sent {
 		t.Errorf("an answer that has begun is sent to the end of its line\n got: %d bytes that end in %q\nwant: %d bytes that end in %q",
-			len(got), got[max(len(got)-20, 0):], len(want), want[len(want)-20:])
+			len(got), got[max(len(got)-20, 0):], len(sent), sent[len(sent)-20:])
 	}
 }
