@@ -1,0 +1,177 @@
+package conn_test
+
+import (
+	"context"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"log"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/imclient/imclient/conn"
+	"github.com/imclient/imclient/reactor"
+)
+
+// The programs in README.md are the bodies of these functions, which run.
+
+func smallestProgram(host, port string) {
+	c, err := conn.Connect(host, port)
+	if err != nil {
+		log.Fatal(err)
+	}
+	pending := 1
+	c.AddCallback(conn.Callback{Keyword: "CAPABILITY", Proc: func(c *conn.Client, rock any, r *conn.Reply) {
+		fmt.Printf("the server has %s\n", r.Text)
+	}})
+	err = c.Send(func(c *conn.Client, rock any, r *conn.Reply) {
+		pending--
+	}, nil, "CAPABILITY")
+	for err == nil && pending > 0 {
+		err = c.ProcessOneEvent()
+	}
+}
+
+func daemonProgram(ctx context.Context, accounts []account, newMail conn.Proc, goodbye func(*conn.Client, error), login func(*conn.Client, error)) {
+	l, err := reactor.New()
+	if err != nil {
+		log.Fatal(err)
+	}
+	d := &conn.Dialer{
+		Callbacks: []conn.Callback{{Keyword: "EXISTS", Flags: conn.CallbackNumbered, Proc: newMail}},
+		OnClose:   goodbye,
+	}
+	for _, a := range accounts {
+		d.ConnectAsync(ctx, l, a.host, a.port, login)
+	}
+	err = l.Run(ctx)
+	fmt.Println(err)
+}
+
+func hostProgram(l *reactor.Loop, done *bool) error {
+	fd, _ := l.GetSelectInfo()
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN} /* , your own */}
+	for !*done {
+		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+			return err
+		}
+		if fds[0].Revents != 0 {
+			if _, err := l.TryProcessOneEvent(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type account struct{ host, port string }
+
+func Example_readmeSmallest() {
+	smallestProgram(exampleServer())
+	// Output: the server has IMAP4rev2 LITERAL+ IDLE
+}
+
+func Example_readmeDaemon() {
+	ctx, stop := context.WithCancel(context.Background())
+	var accounts []account
+	for range 3 {
+		host, port := exampleServer()
+		accounts = append(accounts, account{host, port})
+	}
+	idle := func(c *conn.Client, _ any, _ *conn.Reply) {
+		_ = c.SendCommand(&conn.Command{OnContinue: func(*conn.Client, any, *conn.Reply) {}}, "IDLE")
+	}
+	login := func(c *conn.Client, err error) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		_ = c.Send(idle, nil, "LOGIN %s %p", "user", "pass word")
+	}
+	ended := 0
+	newMail := func(c *conn.Client, _ any, r *conn.Reply) {
+		fmt.Println(r.MsgNo, "messages")
+		_ = c.Close()
+	}
+	goodbye := func(c *conn.Client, err error) {
+		if ended++; ended == len(accounts) {
+			stop()
+		}
+	}
+	daemonProgram(ctx, accounts, newMail, goodbye, login)
+	// Output:
+	// 4 messages
+	// 4 messages
+	// 4 messages
+	// context canceled
+}
+
+func Example_readmeHost() {
+	l, err := reactor.New()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer l.Close()
+	done := false
+	host, port := exampleServer()
+	new(conn.Dialer).ConnectAsync(context.Background(), l, host, port, func(c *conn.Client, err error) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		_ = c.Send(func(_ *conn.Client, _ any, r *conn.Reply) {
+			fmt.Printf("%s %s\n", r.Keyword, r.Text)
+			done = true
+		}, nil, "NOOP")
+	})
+	if err := hostProgram(l, &done); err != nil {
+		log.Fatal(err)
+	}
+	// Output: OK done
+}
+
+// README and code never disagree.
+func TestReadmePrograms(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(readme), "```go\n")[1:]
+	bodies := bodiesOf(t, "readme_test.go", "smallestProgram", "daemonProgram", "hostProgram")
+	if len(blocks) != len(bodies) {
+		t.Fatalf("README.md has a program for each function here: %d, %d", len(blocks), len(bodies))
+	}
+	for i, block := range blocks {
+		program, _, _ := strings.Cut(block, "```")
+		if program != bodies[i] {
+			t.Errorf("a program of README.md is one that runs\nREADME.md:\n%s\nreadme_test.go:\n%s", program, bodies[i])
+		}
+	}
+}
+
+// bodiesOf returns the bodies of functions as they stand, less one indentation.
+func bodiesOf(t *testing.T, file string, names ...string) []string {
+	t.Helper()
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := token.NewFileSet()
+	parsed, err := parser.ParseFile(files, file, source, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bodies []string
+	for _, name := range names {
+		f, _ := parsed.Scope.Lookup(name).Decl.(*ast.FuncDecl)
+		text := string(source[files.Position(f.Body.Lbrace).Offset+2 : files.Position(f.Body.Rbrace).Offset])
+		var body strings.Builder
+		for line := range strings.Lines(text) {
+			body.WriteString(strings.TrimPrefix(line, "\t"))
+		}
+		bodies = append(bodies, body.String())
+	}
+	return bodies
+}
