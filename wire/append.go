@@ -159,7 +159,7 @@ func formOf(s string) form {
 }
 
 // isNIL reports whether s, as an atom, could be taken for NIL.
-func isNIL(s string) bool { return len(s) == 3 && strings.EqualFold(s, "NIL") }
+func isNIL(s string) bool { return strings.EqualFold(s, "NIL") }
 
 // AppendLiteral appends the header of a literal with the bytes data, and to marks
 // a MarkWait if it is synchronizing and a MarkReference to data. data is not

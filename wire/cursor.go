@@ -404,9 +404,7 @@ func codeEnd(in []byte) int {
 	return bytes.IndexByte(in, ']')
 }
 
-// fail records the first failure.
+// fail records the first failure; it is called when there is none.
 func (c *Cursor) fail(reason string) {
-	if c.err == nil {
-		c.err = &SyntaxError{Reason: reason, Offset: c.pos, Input: excerpt(c.text[c.pos:])}
-	}
+	c.err = &SyntaxError{Reason: reason, Offset: c.pos, Input: excerpt(c.text[c.pos:])}
 }

@@ -12,8 +12,14 @@ import (
 // when it fails.
 func TestCursorForms(t *testing.T) {
 	type take = func(*Cursor) (string, bool)
+	borrowed := func(b []byte) string {
+		if cap(b) != len(b) {
+			t.Errorf("nobody can append over the text: %q has room for %d bytes", b, cap(b))
+		}
+		return string(b)
+	}
 	of := func(f func(*Cursor) ([]byte, bool)) take {
-		return func(c *Cursor) (string, bool) { b, ok := f(c); return string(b), ok }
+		return func(c *Cursor) (string, bool) { b, ok := f(c); return borrowed(b), ok }
 	}
 	str := func(f func(*Cursor) (String, bool)) take {
 		return func(c *Cursor) (string, bool) {
@@ -21,6 +27,7 @@ func TestCursorForms(t *testing.T) {
 			if s.IsNIL() {
 				return "nil", ok
 			}
+			borrowed(s.raw)
 			return s.String(), ok
 		}
 	}
@@ -36,7 +43,7 @@ func TestCursorForms(t *testing.T) {
 		"Number64": func(c *Cursor) (string, bool) { n, ok := c.Number64(); return fmt.Sprint(n), ok },
 		"Code": func(c *Cursor) (string, bool) {
 			name, arg, ok := c.Code()
-			return string(name) + ":" + string(arg), ok
+			return borrowed(name) + ":" + borrowed(arg), ok
 		},
 	}
 	const no = "\x00"
@@ -160,9 +167,9 @@ func TestCursorForms(t *testing.T) {
 		{"Skip", "\r\n", no, ""},
 	}
 	for _, tt := range tests {
-		c := NewCursor([]byte(tt.in))
+		c := NewCursor([]byte(tt.in + "behind")[:len(tt.in)])
 		got, ok := forms[tt.form](&c)
-		rest := string(c.Rest())
+		rest := borrowed(c.Rest())
 		switch {
 		case c.Err() != nil:
 			t.Errorf("%s %q: the plain forms record nothing: got %v", tt.form, tt.in, c.Err())
@@ -172,6 +179,11 @@ func TestCursorForms(t *testing.T) {
 			}
 		case !ok || got != tt.want || rest != tt.rest:
 			t.Errorf("%s %q: got %v, %q, rest %q, want %q, rest %q", tt.form, tt.in, ok, got, rest, tt.want, tt.rest)
+		}
+		failed := NewCursor([]byte(tt.in))
+		failed.fail("")
+		if _, ok := forms[tt.form](&failed); ok || failed.pos != 0 {
+			t.Errorf("%s %q: after a failure nothing is taken", tt.form, tt.in)
 		}
 	}
 }

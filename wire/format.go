@@ -52,7 +52,7 @@ type formatter struct {
 	dst   []byte
 	marks []Mark
 	lit   Literals
-	piece int // offset in dst of the command's beginning or, later, of the end of its last literal
+	piece int // offset in dst of the command, or of what follows its last literal that is in dst
 }
 
 func (f *formatter) command(format string, args []any) *FormatError {
@@ -94,7 +94,8 @@ func (f *formatter) command(format string, args []any) *FormatError {
 
 // endsInHeader reports whether the text behind the last literal ends in what a
 // server reads as a literal's header: it would wait for bytes, and take the next
-// command for them.
+// command for them. (Of a literal by reference dst has the header's line end, and
+// no header reaches over that.)
 func (f *formatter) endsInHeader() bool {
 	if f.dst[len(f.dst)-1] != '}' {
 		return false
@@ -269,7 +270,6 @@ func (f *formatter) literal(b []byte, literal8 bool) {
 	} else {
 		f.dst, f.marks = AppendLiteral(f.dst, f.marks, f.lit, b)
 	}
-	f.piece = len(f.dst)
 }
 
 // The functions below look into an argument without letting it escape: only

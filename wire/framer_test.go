@@ -280,7 +280,7 @@ func TestFramerLimits(t *testing.T) {
 		{"reply larger by a header's line end", Limits{Reply: 18}, "* A {5}\r\nhello{0}\r\n", `error at 14: wire: server sent a reply over the limit of 18 bytes: "{0}"`},
 		{"reply as large by many literals", Limits{Reply: 24}, "* A {0}\r\n{0}\r\n{0}\r\n{0}\r\n\r\n", "wants more at 26"},
 		{"reply larger by many literals", Limits{Reply: 24}, "* A {0}\r\n{0}\r\n{0}\r\n{0}\r\n)\r\n", `error at 24: wire: server sent a reply over the limit of 24 bytes: ""`},
-		{"limits are for each reply", Limits{Line: 4, Literal: 1, Reply: 10}, "* A\r\n* A\r\n* A\r\n", "wants more at 15"},
+		{"limits are for each reply", Limits{Line: 7, Literal: 1, Reply: 10}, strings.Repeat("* A {1}\r\nx\r\n", 3), "wants more at 36"},
 
 		{"no limit that could wrap", Limits{math.MaxInt64, math.MaxInt64, math.MaxInt64}, "* A {9223372036854775807}\r\n",
 			`error at 4: wire: server sent a reply over the limit of 9223372036854775807 bytes: "{9223372036854775807}"`},

@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -41,8 +42,9 @@ var goodScript = script{
 	"LOGOUT":         "* BYE\r\n%s OK\r\n",
 }
 
-// serve answers on one connection until it is told to hang up.
-func (s script) serve(c net.Conn) {
+// serve answers on one connection until it is told to hang up. hear, if there is
+// one, gets each command first.
+func (s script) serve(c net.Conn, hear func(c net.Conn, command string)) {
 	defer c.Close()
 	in := bufio.NewReader(c)
 	_, _ = io.WriteString(c, "* OK ready\r\n")
@@ -50,6 +52,9 @@ func (s script) serve(c net.Conn) {
 		tag, command, err := readCommand(c, in)
 		if err != nil {
 			return
+		}
+		if hear != nil {
+			hear(c, command)
 		}
 		answer := s.answer(command)
 		if strings.Contains(answer, "%s") {
@@ -98,7 +103,9 @@ func (s script) answer(command string) string {
 }
 
 // start makes the server listen.
-func (s script) start(t *testing.T) (host, port string) {
+func (s script) start(t *testing.T) (host, port string) { return s.startHearing(t, nil) }
+
+func (s script) startHearing(t *testing.T, hear func(c net.Conn, command string)) (host, port string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -111,7 +118,7 @@ func (s script) start(t *testing.T) (host, port string) {
 			if err != nil {
 				return
 			}
-			go s.serve(c)
+			go s.serve(c, hear)
 		}
 	}()
 	host, port, _ = net.SplitHostPort(listener.Addr().String())
@@ -180,5 +187,37 @@ func TestNobodyWakes(t *testing.T) {
 	r := f.mustRun(t)
 	if len(r.Errors) != 1 || r.Errors[0].Kind != "idle: not woken" || r.count(verbIdle) == 0 {
 		t.Errorf("an IDLE that nobody wakes must end as an error: %d IDLEs, %v", r.count(verbIdle), r.Errors)
+	}
+}
+
+// TestWakingMailStaysUntilItHasWoken has a server that takes its time to push,
+// like Dovecot, and forgets mail that is expunged before it got round to it.
+func TestWakingMailStaysUntilItHasWoken(t *testing.T) {
+	var (
+		mutex   sync.Mutex
+		sleeper net.Conn
+		mail    bool // that the sleeper has not heard of
+		waited  int  // commands of the other since it came
+	)
+	host, port := script{}.startHearing(t, func(c net.Conn, command string) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		waited++
+		switch {
+		case command == "IDLE":
+			sleeper = c
+		case strings.HasPrefix(command, "APPEND"):
+			mail, waited = true, 0
+		case strings.HasPrefix(command, "UID EXPUNGE"):
+			mail = false
+		case mail && waited == 4:
+			mail = false
+			_, _ = io.WriteString(sleeper, "* 3 EXISTS\r\n")
+		}
+	})
+	r := newTestFleet(t, host, port, "x", nil, "-n", "2", "-commands", "800", "-mix", "idle=1,noop=4").mustRun(t)
+	if len(r.Errors) > 0 || r.count(verbExpunge) < 2 || r.count(verbWake) < 3*trashLimit {
+		t.Errorf("every sleeper must be woken, and the mail deleted: %d wakes, %d deletions, %v",
+			r.count(verbWake), r.count(verbExpunge), r.Errors)
 	}
 }

@@ -191,6 +191,7 @@ func (f *fleet) run() error {
 func (f *fleet) interrupt() {
 	f.loop.Post(func() {
 		f.interrupted = true
+		f.console.printf("imload: logging out; once more kills")
 		f.stop()
 	})
 }

@@ -50,6 +50,7 @@ func (s *session) wakeOther() {
 	s.owed = append(s.owed[:0], s.owed[1:]...)
 	if sleeper.idle.asleep {
 		sleeper.idle.called = time.Now()
+		s.calling++
 		s.send(op{verb: verbAppend, wakes: sleeper})
 	}
 }
@@ -74,13 +75,24 @@ func (s *session) overslept() {
 
 // wake ends the IDLE, if there is one.
 func (s *session) wake() {
-	if !s.idle.asleep {
+	if !s.arise() {
 		return
 	}
-	s.idle.asleep = false
 	if err := s.client.Continue("DONE"); err != nil && s.client.Err() == nil {
 		s.fail(verbIdle, err)
 	}
+}
+
+// arise ends the waiting for a wake and reports whether there was any.
+func (s *session) arise() bool {
+	if !s.idle.asleep {
+		return false
+	}
+	s.idle.asleep = false
+	if !s.idle.called.IsZero() {
+		s.partner.calling--
+	}
+	return true
 }
 
 // awake is the completion of IDLE: now it may be the partner's turn.
@@ -116,6 +128,13 @@ func appendUID(text []byte) (uint32, bool) {
 	}
 	uid, ok := c.Number()
 	return uid, ok && c.End()
+}
+
+// mayClean reports whether it is time to delete. What is to wake somebody stays
+// until it has: Dovecot looks at a mailbox half a second after a change, and
+// then does not mention mail that has come and gone.
+func (s *session) mayClean() bool {
+	return len(s.trash) >= trashLimit && s.cleaning == 0 && s.calling == 0
 }
 
 // clean deletes what was appended: UID STORE, then UID EXPUNGE, which spares

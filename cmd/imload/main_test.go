@@ -153,10 +153,12 @@ func TestTableAndProgressGoApart(t *testing.T) {
 	}
 }
 
+// TestDurationEndsTheRun does not ask how much was done: on a busy machine not
+// even a connection may come about.
 func TestDurationEndsTheRun(t *testing.T) {
 	status, r := imloadJSON(t, "-n", "2", "-d", "50ms")
-	if status != exitOK || r.Commands == 0 {
-		t.Errorf("a run bounded by time must end well: status %d, %d commands, errors %v", status, r.Commands, r.Errors)
+	if status != exitOK || r.ErrorsTotal != 0 || r.Interrupted {
+		t.Errorf("a run bounded by time must end well: status %d, errors %v, interrupted %v", status, r.Errors, r.Interrupted)
 	}
 }
 

@@ -56,6 +56,17 @@ func newTestFleet(t *testing.T, host, port, password string, mails [][]byte, arg
 	return f
 }
 
+// when calls do once it is so.
+func (f *fleet) when(so func() bool, do func()) {
+	f.loop.After(time.Millisecond, func() {
+		if so() {
+			do()
+			return
+		}
+		f.when(so, do)
+	})
+}
+
 func (f *fleet) mustRun(t *testing.T) *report {
 	t.Helper()
 	if err := f.run(); err != nil {
@@ -217,15 +228,7 @@ func TestServerDiesInTheMiddle(t *testing.T) {
 	server := startServer(t, 8)
 	f := newTestFleet(t, server.host, server.port, server.password, embeddedMails(8),
 		"-n", "20", "-messages", "8", "-d", "0", "-mix", "noop=1,fetch-body=1")
-	var watch func()
-	watch = func() {
-		if f.meter.commands > 500 {
-			_ = server.process.Kill()
-			return
-		}
-		f.loop.After(time.Millisecond, watch)
-	}
-	f.loop.After(0, watch)
+	f.when(func() bool { return f.meter.commands > 500 }, func() { _ = server.process.Kill() })
 	r := f.mustRun(t)
 	if r.ErrorsTotal != 20 {
 		t.Errorf("each of 20 connections must report what its command came to, once: %v", r.Errors)
@@ -264,8 +267,9 @@ func silentServer(t *testing.T) (host, port string) {
 // TestSilentServerDoesNotKeepUs ends a run whose command is never answered.
 func TestSilentServerDoesNotKeepUs(t *testing.T) {
 	host, port := silentServer(t)
-	f := newTestFleet(t, host, port, "x", nil, "-n", "5", "-d", "1ms")
+	f := newTestFleet(t, host, port, "x", nil, "-n", "5", "-d", "0")
 	f.grace = time.Millisecond
+	f.when(func() bool { return f.sessions[0].inFlight > 0 }, f.stop)
 	r := f.mustRun(t)
 	if len(r.Errors) != 1 || r.Errors[0] != (errorCount{"login: no answer", 1}) {
 		t.Errorf("the command without an answer must be counted: %v", r.Errors)
@@ -334,7 +338,7 @@ func TestSecondInterruptKills(t *testing.T) {
 	p := start(t, "-host", host, "-port", port, "-user", "u", "-password-file", file, "-d", "0")
 	p.await(t, "0/1000 up")
 	_ = p.Process.Signal(os.Interrupt)
-	p.await(t, "ending")
+	p.await(t, "once more kills")
 	_ = p.Process.Signal(os.Interrupt)
 	var exit *exec.ExitError
 	if err := p.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {

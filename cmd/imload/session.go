@@ -53,6 +53,7 @@ type session struct {
 
 	idle     sleep
 	owed     []*session // who IDLEs and is to be woken by us
+	calling  int        // of whom we have called as many, and they still sleep
 	trash    []uint32   // UIDs of what we appended and have to delete
 	cleaning int        // as many of trash are being deleted
 }
@@ -107,7 +108,7 @@ func (s *session) issue() bool {
 		s.wakeOther()
 		return true
 	}
-	if len(s.trash) >= trashLimit && s.cleaning == 0 {
+	if s.mayClean() {
 		s.clean()
 		return true
 	}
@@ -245,6 +246,7 @@ func (s *session) closed(err error) {
 	if (was == working || was == entering) && !s.lost && !s.fleet.aborting {
 		s.fail(verbConnect, err)
 	}
+	s.arise()
 	s.client, s.idle = nil, sleep{}
 	s.trash, s.cleaning = nil, 0
 	switch was {
