@@ -3,9 +3,12 @@ module github.com/imclient/imclient
 go 1.26.0
 
 require (
-	github.com/HdrHistogram/hdrhistogram-go v1.4.0 // indirect
-	github.com/emersion/go-imap/v2 v2.0.0-beta.8 // indirect
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
+	github.com/emersion/go-imap/v2 v2.0.0-beta.8
+	golang.org/x/sys v0.49.0
+)
+
+require (
 	github.com/emersion/go-message v0.18.2 // indirect
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6 // indirect
-	golang.org/x/sys v0.49.0 // indirect
 )

@@ -129,12 +129,10 @@ func TestLookup(t *testing.T) {
 				S: * Bye bye`,
 			want: []string{`exists 5 EXISTS ""`, `exists 5 exists ""`, `exists 5 eXiStS ""`, `bye Bye "bye"`},
 		}, {
-			says: "case is that of ASCII letters alone",
-			dial: entries(entry{"[", 0, "bracket"}, entry{"", 0, "default"}),
-			script: `
-				S: * { x
-				S: * [ x`,
-			want: []string{`default { "x"`, `bracket [ "x"`},
+			says:   "case is that of ASCII letters alone",
+			dial:   entries(entry{"{", 0, "brace"}, entry{"[", 0, "bracket"}, entry{"@", 0, "at"}, entry{"", 0, "default"}),
+			script: "S: * { x\nS: * [ x\nS: * @ x\nS: * ` x",
+			want:   []string{`brace { "x"`, `bracket [ "x"`, `at @ "x"`, "default ` \"x\""},
 		}, {
 			says: "a keyword that is not ASCII is compared byte by byte",
 			dial: entries(entry{"ü", 0, "small"}, entry{"Ü", 0, "capital"}, entry{"\xfc", 0, "byte"}, entry{"", 0, "default"}),

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,8 +32,8 @@ func greeter(t *testing.T, network, address string) (port string) {
 			if err != nil {
 				return
 			}
+			defer c.Close()
 			_, _ = fmt.Fprint(c, "* OK ready\r\n")
-			t.Cleanup(func() { _ = c.Close() })
 		}
 	}()
 	if a, ok := l.Addr().(*net.TCPAddr); ok {
@@ -347,41 +346,35 @@ func TestConnectAsyncCancelled(t *testing.T) {
 	}
 }
 
-// Callbacks can cancel, too: what has connected in the same turn is not used.
-func TestConnectAsyncCancelledOnLoop(t *testing.T) {
+// A callback cancels in the turn in which another attempt has connected, too.
+func TestConnectAsyncCancelledInTurn(t *testing.T) {
 	port := silent(t, "tcp", "127.0.0.1:0")
-	for range 20 { // which of the two the kernel reports first is its choice
-		l := newLoop(t)
-		before := sockets(t)
-		ctx, cancel := context.WithCancel(context.Background())
-		first, second := new(async), new(async)
+	l := newLoop(t)
+	before := sockets(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	run, stop := context.WithCancel(context.Background())
+	defer stop()
+	var clients []*conn.Client
+	var results []error
+	for range 3 {
 		new(conn.Dialer).ConnectAsync(ctx, l, "127.0.0.1", port, func(c *conn.Client, err error) {
-			second.calls++
-			second.client, second.err = c, err
-			if ctx.Err() != nil {
-				refused(t, "what connects when its context has ended is given up", err, context.Canceled)
-			}
-		})
-		new(conn.Dialer).ConnectAsync(ctx, l, "127.0.0.1", port, func(c *conn.Client, err error) {
-			first.calls++
-			first.client, first.err = c, err
 			cancel()
-		})
-		for first.calls == 0 || second.calls == 0 {
-			if err := l.ProcessOneEvent(); err != nil {
-				t.Fatal(err)
+			clients, results = append(clients, c), append(results, err)
+			if len(results) == 3 {
+				stop()
 			}
-		}
-		if first.err != nil {
-			t.Fatal(first.err)
-		}
-		if second.err == nil { // it was done before
-			_ = second.client.Close()
-		}
-		_ = first.client.Close()
-		if after := sockets(t); after != before {
-			t.Errorf("what is given up is closed\n got: %d sockets more", after-before)
-		}
+		})
+	}
+	if err := l.Run(run); err != context.Canceled {
+		t.Fatal(err)
+	}
+	refused(t, "the first has connected", results[0], nil)
+	refused(t, "what connects when its context has ended is given up", results[1], context.Canceled)
+	refused(t, "and so on", results[2], context.Canceled)
+	_ = clients[0].Close()
+	if after := sockets(t); after != before {
+		t.Errorf("what is given up is closed\n got: %d sockets more", after-before)
 	}
 }
 
@@ -428,99 +421,6 @@ func TestConnectAsyncLoopClosed(t *testing.T) {
 		}
 		if after := sockets(t); after != before {
 			t.Errorf("closing the loop leaves no socket open\n got: %d more", after-before)
-		}
-	}
-}
-
-func TestAttach(t *testing.T) {
-	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(ends[1])
-	c, err := new(conn.Dialer).Attach(ends[0], "some name")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := c.ServerName(); got != "some name" {
-		t.Errorf("ServerName is what the caller gave\n got: %q", got)
-	}
-	fd, wantToWrite := c.GetSelectInfo()
-	if fd != ends[0] || wantToWrite {
-		t.Errorf("the descriptor is the caller's\n got: %d %t\nwant: %d", fd, wantToWrite, ends[0])
-	}
-	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
-		t.Errorf("children do not inherit it\n got: flags %#x, %v", flags, err)
-	}
-	if did, err := c.TryProcessOneEvent(); did || err != nil { // a blocking socket would hang here
-		t.Errorf("nothing is ready\n got: %t %v", did, err)
-	}
-	_ = c.Close()
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
-		t.Errorf("Close closes it\n got: %v", err)
-	}
-}
-
-func TestAttachErrors(t *testing.T) {
-	unconnected, _ := bound(t)
-	file, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(ends[0])
-	defer unix.Close(ends[1])
-	closed := ends[1] + 1000
-	for _, tc := range []struct {
-		name   string
-		fd     int
-		prefix string
-		want   error
-	}{
-		{"no descriptor", -1, "", unix.EBADF},
-		{"a closed one", closed, "", unix.EBADF},
-		{"a file", int(file.Fd()), "", unix.ENOTSOCK},
-		{"an unconnected socket", unconnected, "", unix.ENOTCONN},
-		{"a socket with the TagPrefix 1", ends[0], "1", conn.ErrMisuse},
-		{"a socket with the TagPrefix a1", ends[0], "a1", conn.ErrMisuse},
-		{"a socket with the TagPrefix *", ends[0], "*", conn.ErrMisuse},
-		{"a socket with a TagPrefix of two words", ends[0], "a b", conn.ErrMisuse},
-		{"a socket with a TagPrefix that is not ASCII", ends[0], "ü", conn.ErrMisuse},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			d := &conn.Dialer{TagPrefix: tc.prefix, OnClose: func(*conn.Client, error) { t.Error("there is no connection to be closed") }}
-			c, err := d.Attach(tc.fd, "server.test")
-			if c != nil || !errors.Is(err, tc.want) {
-				t.Fatalf("Attach of %s fails\n got: %v\nwant: %v", tc.name, err, tc.want)
-			}
-			var system *os.SyscallError
-			if tc.want != conn.ErrMisuse && !errors.As(err, &system) {
-				t.Errorf("a failed system call is an *os.SyscallError\n got: %#v", err)
-			}
-			if tc.want == unix.EBADF {
-				return
-			}
-			if _, err := unix.FcntlInt(uintptr(tc.fd), unix.F_GETFD, 0); err != nil {
-				t.Errorf("a descriptor that was refused is still the caller's\n got: %v", err)
-			}
-		})
-	}
-}
-
-func TestTagPrefix(t *testing.T) {
-	for prefix, want := range map[string]string{
-		"": `^[a-z]{2}1 NOOP\r\n$`, "K": `^K1 NOOP\r\n$`, "4u": `^4u1 NOOP\r\n$`,
-	} {
-		c, server := pair(t, &conn.Dialer{TagPrefix: prefix})
-		if err := c.Send(nil, nil, "NOOP"); err != nil {
-			t.Fatal(err)
-		}
-		if got := server.drain(t, c); !regexp.MustCompile(want).MatchString(got) {
-			t.Errorf("tags are the prefix and a decimal\n got: %q\nwant: %s", got, want)
 		}
 	}
 }

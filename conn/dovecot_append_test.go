@@ -12,13 +12,16 @@ import (
 	"github.com/imclient/imclient/wire"
 )
 
-// literalModes are the two ways to send a literal.
+// literalModes are the ways to send a literal.
 var literalModes = []struct {
-	name  string
-	flags conn.Flags
+	name         string
+	waits        bool
+	syncLiterals bool // of the Dialer
+	flags        conn.Flags
 }{
-	{"synchronizing", 0},
-	{"non-synchronizing", conn.NonSyncLiteral},
+	{"synchronizing", true, true, 0},
+	{"non-synchronizing by the flag", false, true, conn.NonSyncLiteral},
+	{"non-synchronizing by capability", false, false, 0},
 }
 
 // eachMode runs f on a connection for each of the ways. All commands with
@@ -28,11 +31,10 @@ func eachMode(t *testing.T, account int, f func(t *testing.T, s *session, waits 
 	for _, mode := range literalModes {
 		t.Run(mode.name, func(t *testing.T) {
 			user, password := loadAccount(t, account)
-			s := login(t, user, password)
+			s := login(t, user, password, func(d *conn.Dialer) { d.SyncLiterals = mode.syncLiterals })
 			s.SetFlags(mode.flags)
-			waits := mode.flags&conn.NonSyncLiteral == 0
-			f(t, s, waits)
-			checkHeaders(t, s.trace, waits)
+			f(t, s, mode.waits)
+			checkHeaders(t, s.trace, mode.waits)
 		})
 	}
 }
@@ -175,6 +177,10 @@ func TestDovecotLiteral8(t *testing.T) {
 		uid, _ := appendUID(t, s.send("APPEND %s %L", mailbox, data).ok())
 		s.send("SELECT %s", mailbox).ok()
 		s.stored("a message with NUL", uid, "BINARY[]", data)
+		trace := strings.Join(s.trace, "\n")
+		if !strings.Contains(trace, " APPEND literal8 ~{") || !strings.Contains(trace, " BINARY[] ~{") {
+			t.Error("both sides send it as a literal8")
+		}
 	})
 }
 

@@ -57,6 +57,7 @@ func newFleet(t *testing.T) *fleet {
 	f := &fleet{t: t, loop: l, byClient: map[*conn.Client]*member{}}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	f.dialer.OnClose = func(c *conn.Client, err error) { f.byClient[c].gone(err) }
+	f.dialer.Timeouts = patient
 	return f
 }
 

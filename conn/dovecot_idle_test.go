@@ -53,8 +53,7 @@ func TestDovecotIdleInLoop(t *testing.T) {
 	f := newFleet(t)
 	var fetched int
 	var writer *member
-	var watch func(m *member)
-	watch = func(m *member) {
+	watch := func(m *member) {
 		m.idle(func() {
 			writer.send(nil, "APPEND %s %l", mailbox, []byte("Subject: wake up\r\n\r\n"))
 		}, func() {

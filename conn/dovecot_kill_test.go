@@ -92,10 +92,13 @@ func duties(large []byte) []duty {
 			lost:    11,
 			unsent:  10,
 		}, {
-			name:    "a literal waits and holds commands back",
-			stopped: func(m *member) { m.sendAll(5, "APPEND INBOX %l", large) },
-			lost:    5,
-			unsent:  4,
+			name: "a literal waits and holds commands back",
+			stopped: func(m *member) {
+				m.ClearFlags(conn.NonSyncLiteral)
+				m.sendAll(5, "APPEND INBOX %l", large)
+			},
+			lost:   5,
+			unsent: 4,
 		}, {
 			name: "a literal is on its way",
 			stopped: func(m *member) {

@@ -71,12 +71,21 @@ type session struct {
 	trace []string
 }
 
-func dial(t *testing.T, address string) *session {
+// patient is for servers on busy machines: no wait has a limit.
+var patient = conn.Timeouts{Connect: -1, Greeting: -1, Command: -1, Reply: -1, Logout: -1}
+
+// dial connects. Literals wait unless options say otherwise.
+func dial(t *testing.T, address string, options ...func(*conn.Dialer)) *session {
 	t.Helper()
 	s := &session{t: t}
 	d := &conn.Dialer{
-		TagPrefix: tagPrefix,
-		Trace:     func(_ *conn.Client, line string) { s.trace = append(s.trace, line) },
+		TagPrefix:    tagPrefix,
+		Trace:        func(_ *conn.Client, line string) { s.trace = append(s.trace, line) },
+		Timeouts:     patient,
+		SyncLiterals: true,
+	}
+	for _, option := range options {
+		option(d)
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -94,9 +103,9 @@ func dial(t *testing.T, address string) *session {
 	return s
 }
 
-func login(t *testing.T, user, password string) *session {
+func login(t *testing.T, user, password string, options ...func(*conn.Dialer)) *session {
 	t.Helper()
-	s := dial(t, fromBed(t, "DOVECOT"))
+	s := dial(t, fromBed(t, "DOVECOT"), options...)
 	s.send("LOGIN %s %p", user, password).ok()
 	return s
 }
