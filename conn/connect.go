@@ -92,7 +92,7 @@ func (x *dialing) lookup(ctx context.Context, host string, port int) {
 		}
 	}
 	ips, err := resolve(ctx, host)
-	x.loop.Post(func() {
+	posted := x.loop.Post(func() {
 		if err != nil {
 			x.end(nil, fmt.Errorf("%w: %q: %v", ErrHostNotFound, host, err))
 			return
@@ -105,6 +105,10 @@ func (x *dialing) lookup(ctx context.Context, host string, port int) {
 		}
 		x.race(addrs)
 	})
+	if !posted { // the loop is closed, and nobody is left to tell
+		x.stopCancel()
+		x.cancel()
+	}
 }
 
 // interleave orders addresses by turns of family, beginning with the family

@@ -188,6 +188,7 @@ func TestDovecotLiteral8(t *testing.T) {
 // is, and the server skips it. Either way the commands behind it get their own
 // answers.
 func TestDovecotRefusesAppend(t *testing.T) {
+	fromBed(t, "DOVECOT")
 	data := lines(50_000)
 	for _, tc := range []struct {
 		name, code      string

@@ -126,9 +126,9 @@ func (d *duty) hasWritten(m *member) bool {
 	return !want
 }
 
-// massacre is a fleet whose server is stopped in mid-reply, gets more commands,
+// outage is a fleet whose server is stopped in mid-reply, gets more commands,
 // and is killed.
-type massacre struct {
+type outage struct {
 	*fleet
 	server  spare
 	duties  []duty
@@ -136,9 +136,9 @@ type massacre struct {
 	stopped bool
 }
 
-func (f *massacre) duty(m *member) *duty { return &f.duties[m.number%len(f.duties)] }
+func (f *outage) duty(m *member) *duty { return &f.duties[m.number%len(f.duties)] }
 
-func (f *massacre) enlist(m *member) {
+func (f *outage) enlist(m *member) {
 	ready := func() {
 		if f.waiting--; f.waiting == 0 {
 			f.begin()
@@ -154,7 +154,7 @@ func (f *massacre) enlist(m *member) {
 	}, "SELECT INBOX")
 }
 
-func (f *massacre) begin() {
+func (f *outage) begin() {
 	for _, m := range f.members {
 		if begin := f.duty(m).begin; begin != nil {
 			begin(m)
@@ -163,7 +163,7 @@ func (f *massacre) begin() {
 }
 
 // fetched stops the server when the first large messages come.
-func (f *massacre) fetched(m *member, r *conn.Reply) {
+func (f *outage) fetched(m *member, r *conn.Reply) {
 	if f.stopped || r.MsgNo < 20 {
 		return
 	}
@@ -177,7 +177,7 @@ func (f *massacre) fetched(m *member, r *conn.Reply) {
 	f.killWhenWritten()
 }
 
-func (f *massacre) killWhenWritten() {
+func (f *outage) killWhenWritten() {
 	for _, m := range f.members {
 		if !f.duty(m).hasWritten(m) {
 			f.loop.Post(f.killWhenWritten) // look again in the next turn
@@ -195,7 +195,7 @@ func TestDovecotKilled(t *testing.T) {
 	bare.send("LOGIN %s %p", server["USER"], server["PASSWORD"]).ok()
 
 	const size = 50
-	f := &massacre{fleet: newFleet(t), server: server, duties: duties(lines(16 << 20)), waiting: size}
+	f := &outage{fleet: newFleet(t), server: server, duties: duties(lines(16 << 20)), waiting: size}
 	f.on("FETCH", conn.CallbackNumbered, f.fetched)
 	for range size {
 		f.connect(server["DOVECOT"], f.enlist)

@@ -147,6 +147,17 @@ func TestAnswerToUnwrittenCommand(t *testing.T) {
 	literal := func(send sender) { send("LOGIN %s x", "ü"); send("NOOP") }
 	each(t, []scene{
 		{
+			says: "only the connection's end says EOF: from the server it is junk",
+			send: commands("NOOP"),
+			script: `
+				C: a1 NOOP
+				S: a1 EOF it says
+				S: a1 eof
+				S: a1 OK done`,
+			want:  []string{`a1 OK "done"`},
+			check: junk(conn.Junk{Malformed: 2}),
+		},
+		{
 			says: "a tagged OK for a command that waits in the queue is a protocol error",
 			send: literal,
 			script: `

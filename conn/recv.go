@@ -211,6 +211,10 @@ func (c *Client) tagged(h *wire.Head, r *Reply, line []byte) {
 		c.fail(syntax("a tagged reply to a command that was not yet sent", line))
 		return
 	}
+	if wire.EqualFold(h.Keyword, "EOF") { // only the connection's end says that
+		c.skip(&c.stats.Junk.Malformed, syntax("EOF is no reply to a command", line))
+		return
+	}
 	r.Keyword = intern(h.Keyword)
 	switch status {
 	case wire.OK, wire.NO, wire.BAD:

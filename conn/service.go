@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 )
 
 // services are known also where there is no /etc/services.
@@ -21,8 +22,10 @@ func servicePort(port string) (int, error) {
 	if n, ok := services[port]; ok {
 		return n, nil
 	}
-	if n, err := net.LookupPort("tcp", port); err == nil && n > 0 {
-		return n, nil
+	if strings.TrimSpace(port) == port { // LookupPort would take " 143"
+		if n, err := net.LookupPort("tcp", port); err == nil && n > 0 {
+			return n, nil
+		}
 	}
 	return 0, fmt.Errorf("%w: %q is neither a port number nor a service in /etc/services", ErrServiceNotFound, port)
 }

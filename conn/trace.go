@@ -1,7 +1,9 @@
 package conn
 
 import (
+	"bytes"
 	"fmt"
+	"strconv"
 
 	"github.com/imclient/imclient/wire"
 )
@@ -12,7 +14,10 @@ type tracer struct {
 	c       *Client
 	emit    func(c *Client, line string)
 	out, in []byte // the lines begun; "C: " and "S: " come with them
+	tail    []byte // the end of the line that out begins, where a header would be
+	literal int64  // bytes of a literal that are still to come, and not shown
 	secrets []span // in the queue, in order
+	next    int64  // position behind what was shown last
 }
 
 // span is a range of positions in the queue.
@@ -21,8 +26,12 @@ type span struct {
 	header     bool // it ends with a literal's header, and thus a line
 }
 
-// maxTraceLine cuts lines: a trace is for reading.
-const maxTraceLine = 1000
+const (
+	// maxTraceLine cuts lines: a trace is for reading.
+	maxTraceLine = 1000
+	// maxHeader is more than the header of a literal can be long.
+	maxHeader = 32
+)
 
 const redacted = "***"
 
@@ -48,6 +57,10 @@ func (t *tracer) sent(at int64, p []byte) {
 	if t == nil {
 		return
 	}
+	if at != t.next {
+		t.literal = 0 // it was dropped with its command, which the server refused
+	}
+	t.next = at + int64(len(p))
 	for len(p) > 0 {
 		n := len(p)
 		if len(t.secrets) > 0 {
@@ -85,9 +98,7 @@ func (t *tracer) sentData(m *mark, n int) {
 	switch {
 	case t == nil:
 	case m.kind == referenceMark:
-		if n == len(m.data) {
-			t.show("<literal>")
-		}
+		t.text(m.data[:n])
 	case m.secret:
 		if n == len(m.ready()) {
 			t.show(redacted)
@@ -100,20 +111,47 @@ func (t *tracer) sentData(m *mark, n int) {
 
 func (t *tracer) show(s string) { t.out = append(t.out, s...) }
 
-// text adds protocol text, line by line.
+// text adds what is sent, line by line. Of a literal it shows that it is there:
+// its contents could look like any line.
 func (t *tracer) text(p []byte) {
-	for _, b := range p {
-		if b == '\n' {
+	for len(p) > 0 {
+		if t.literal > 0 {
+			n := min(t.literal, int64(len(p)))
+			if t.literal -= n; t.literal == 0 {
+				t.show("<literal>")
+			}
+			p = p[n:]
+			continue
+		}
+		line, rest, ended := bytes.Cut(p, []byte("\n"))
+		t.out = append(t.out, line[:min(len(line), max(0, maxTraceLine+2-len(t.out)))]...)
+		t.tail = append(t.tail, line[max(0, len(line)-maxHeader):]...)
+		t.tail = t.tail[max(0, len(t.tail)-maxHeader):]
+		if p = rest; ended {
+			t.literal = announced(bytes.TrimSuffix(t.tail, []byte("\r")))
 			t.endOut()
-		} else if b != '\r' && len(t.out) <= maxTraceLine {
-			t.out = append(t.out, b)
 		}
 	}
 }
 
 func (t *tracer) endOut() {
-	t.line("C: ", t.out)
-	t.out = t.out[:0]
+	t.line("C: ", bytes.TrimSuffix(t.out, []byte("\r")))
+	t.out, t.tail = t.out[:0], t.tail[:0]
+}
+
+// announced returns the size in the header of a literal that ends a line, 0 if
+// none does.
+func announced(line []byte) int64 {
+	header, ok := bytes.CutSuffix(line, []byte("}"))
+	if !ok {
+		return 0
+	}
+	header = bytes.TrimSuffix(header, []byte("+"))
+	n, err := strconv.ParseInt(string(header[bytes.LastIndexByte(header, '{')+1:]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // received shows one event of the framer.

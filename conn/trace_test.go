@@ -58,6 +58,29 @@ func nonSync(send func(*testing.T, *conn.Client)) func(*testing.T, *conn.Client)
 func TestTrace(t *testing.T) {
 	for _, tc := range []traced{
 		{
+			says: "a string that went as a literal cannot forge a line either, waiting or not",
+			send: func(t *testing.T, c *conn.Client) {
+				asked("X %s {%s", "a\r\nC: b1 FORGED {3}\r\n", "b")(t, c)
+				nonSync(asked("Y %s %s", "\nC: b1\n", "\xe4"))(t, c)
+			},
+			script: `
+				C: a1 X {21}
+				S: + go
+				C> a\r\nC: b1 FORGED {3}\r\n {b\r\n
+				C: a2 NOOP
+				C> a3 Y {7+}\r\n\nC: b1\n {1+}\r\n\xe4\r\n
+				C: a4 NOOP`,
+			want: []string{
+				"C: a1 X {21}",
+				"S: + go",
+				"C: <literal> {b",
+				"C: a2 NOOP",
+				"C: a3 Y {7+}",
+				"C: <literal> {1+}",
+				"C: <literal>",
+				"C: a4 NOOP",
+			},
+		}, {
 			says: "a trace has the lines of both sides, remarks, and literals without their contents",
 			send: asked("APPEND x %l", []byte("a\r\nC: b1 FORGED\r\n")),
 			script: `

@@ -52,7 +52,7 @@
 // nothing, and is not woken for nothing more than once for each of these.
 //
 // A Loop is also a [Source], a [Deadliner] and a [Notifier], so that it can be added
-// to another Loop.
+// to another Loop. An error that its calls return removes it there, like any source.
 //
 // Between calls of the host, sources change as they do in callbacks: a Notifier
 // says so. One that is not a Notifier is not heard before the next turn.

@@ -435,6 +435,26 @@ func TestNothingIsWrittenAfterClose_E9(t *testing.T) {
 	}
 }
 
+// The end of a context wakes a loop that sleeps; if it did not, Run would not return.
+func TestContextWakesTheLoop(t *testing.T) {
+	l := newReal(t)
+	for range 100 {
+		ctx, cancel := context.WithCancel(context.Background())
+		l.Post(func() { go cancel() })
+		if err := l.Run(ctx); err != context.Canceled {
+			t.Errorf("Run ends with its context; it said %v", err)
+		}
+	}
+}
+
+// A deadline that has come already shows, where a timerfd set to zero would be off.
+func TestDeadlineOfNowShows(t *testing.T) {
+	l := newReal(t)
+	fired := false
+	l.After(0, func() { fired = true })
+	pollHost(t, l, func() bool { return fired })
+}
+
 func TestWaitRoundsUp(t *testing.T) {
 	for _, c := range []struct {
 		d  time.Duration

@@ -261,7 +261,6 @@ func steps(t testing.TB, l *Loop, n int) (turns uint64) {
 func drive(l *Loop, wait bool) (bool, error) {
 	l.inside = true
 	defer func() { l.inside = false }()
-	l.mail.unpark()
 	return l.step(wait)
 }
 

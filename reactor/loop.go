@@ -12,19 +12,20 @@ import (
 // was ready, neither to read nor to write. An error says that the source is finished.
 //
 // A source is called whenever it may have something to do, and sometimes when it has
-// not: readiness is a hint. It is called on any event of the descriptor, errors and
-// hang-ups included, and when it wants to write, because that mostly works at once. One call should
-// do a bounded amount of work; a source with work left over says so by a
-// NextDeadline that has come, see [Deadliner].
+// not: readiness is a hint. It is called for any event of the descriptor, errors and
+// hang-ups included, and, because that mostly works at once, when it newly wants to
+// write. One call should do a bounded amount of work; a source with work left over
+// says so by a NextDeadline that has come, see [Deadliner]. The other methods are
+// questions, asked at any time, and should change nothing.
 type Source interface {
 	GetSelectInfo() (fd int, wantToWrite bool)
 	TryProcessOneEvent() (bool, error)
 }
 
 // A Deadliner is a [Source] that wants to be called at a certain time without an
-// event. A time that has come means "I still hold work": the source is called once a
-// turn until it says otherwise. Times should come from time.Now or [Loop.Now], which
-// have the monotonic clock in them.
+// event. A time that has come, by [Loop.Now], means "I still hold work": the source
+// is called once a turn until it says otherwise. Times should come from time.Now or
+// [Loop.Now], which have the monotonic clock in them.
 type Deadliner interface {
 	NextDeadline() (deadline time.Time, ok bool)
 }
@@ -46,7 +47,8 @@ type Interester interface {
 // closed. It is idempotent, cheap, allocates nothing, and may call SetNotify.
 //
 // When the source is removed, for whatever reason, SetNotify(nil) is called, the last
-// call that the loop makes to it. That can be during a call of changed.
+// call that the loop makes to it. That can be during a call of changed. What changed
+// does after that is nothing.
 type Notifier interface {
 	SetNotify(changed func())
 }
@@ -97,10 +99,10 @@ func newLoop(p poller, clock func() time.Time) *Loop {
 }
 
 // Run drives the loop until ctx is done and returns ctx.Err(), or [ErrClosed] after a
-// Close. Other errors are the poller's: an *os.SyscallError about the loop itself,
-// or a [*SourceError] about one source that has been removed for it. After the latter the
-// loop is sound, and calling Run again goes on where it was. An error of a source's own removes
-// that source and is no reason to return: the source knows.
+// Close. A source's own error removes that source and is no reason to return: the
+// source knows. Other errors are the poller's: an *os.SyscallError about the loop
+// itself, or a [*SourceError] about a source that has been removed for it. After the
+// latter the loop is sound, and calling Run again goes on where it was.
 //
 // In a callback it returns [ErrReentrant].
 func (l *Loop) Run(ctx context.Context) (err error) {
@@ -168,7 +170,7 @@ func (l *Loop) instant() int64 {
 func (l *Loop) at(t time.Time) int64 {
 	d := t.Sub(l.now)
 	if d < 0 {
-		return min(l.tick, l.tick+int64(d))
+		return l.tick + int64(d)
 	}
 	return later(l.tick, d)
 }

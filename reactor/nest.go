@@ -24,15 +24,15 @@ func (l *Loop) GetSelectInfo() (fd int, wantToWrite bool) {
 	return l.poller.descriptor(), false
 }
 
-// NextDeadline returns when the loop wants to be called at the latest: now if it has
-// work left, or else at the earliest deadline. ok is false if there is none. A host
-// that waits on the descriptor need not ask.
+// NextDeadline returns when the loop wants to be called at the latest: a time long
+// past if it has work left, or else the earliest deadline. ok is false if there is
+// none. A host that waits on the descriptor need not ask.
 func (l *Loop) NextDeadline() (deadline time.Time, ok bool) {
 	if l.closed {
 		return time.Time{}, false
 	}
 	if l.workLeft() || l.mail.pending() {
-		return l.now, true
+		return l.origin, true
 	}
 	when := l.deadlines.earliest()
 	if when == never {
@@ -62,7 +62,6 @@ func (l *Loop) enter() error {
 		return ErrReentrant
 	}
 	l.inside = true
-	l.mail.unpark()
 	return nil
 }
 
@@ -73,7 +72,7 @@ func (l *Loop) leave(err *error) {
 		l.calling = nil
 		l.markDirty(s)
 	}
-	// While work is queued the host calls again before it sleeps, and a later call settles.
+	// While work is queued the host calls again before it sleeps, which is time enough.
 	if !l.closed && !l.workQueued() {
 		l.settle()
 	}
@@ -119,8 +118,9 @@ func (l *Loop) surface() error {
 		l.mail.entrust(&l.stats)
 		return nil
 	}
-	if err := l.mail.expose(l.poller, l.workLeft(), &l.stats); err != nil {
-		return err
+	left := l.workLeft()
+	if err := l.mail.expose(l.poller, left, &l.stats); left || err != nil {
+		return err // with work left, a later call will set the alarm
 	}
 	return l.arm()
 }

@@ -41,6 +41,61 @@ func TestWorkLeftShowsInTheDescriptor(t *testing.T) {
 	try(t, l, false)
 }
 
+// Of whatever kind an event is, a second one of the kind shows after the first.
+func TestSecondOfEachKindShows(t *testing.T) {
+	for name, cause := range map[string]func(l *Loop, p *fakePoller){
+		"posts": func(l *Loop, p *fakePoller) {
+			l.Post(func() {})
+			l.Post(func() {})
+		},
+		"timers": func(l *Loop, p *fakePoller) {
+			l.After(0, func() {})
+			l.After(0, func() {})
+		},
+		"sources with work in hand": func(l *Loop, p *fakePoller) {
+			for fd := range 2 {
+				s := newFull(fd)
+				s.deadline = l.Now()
+				s.do = func() (bool, error) {
+					s.deadline = time.Time{}
+					return true, nil
+				}
+				_ = l.Add(s)
+			}
+		},
+	} {
+		l, p, _ := newFake(t)
+		cause(l, p)
+		try(t, l, true)
+		if d, ok := l.NextDeadline(); !p.woken || !ok || d.After(l.Now()) {
+			t.Errorf("one of two %s is left and shows; it did not", name)
+		}
+		try(t, l, true)
+		if _, ok := l.NextDeadline(); p.woken || ok {
+			t.Errorf("none of two %s is left and the descriptor is quiet; it was not", name)
+		}
+		if p.wakes > 2 || len(p.alarms) > 2 {
+			t.Errorf("two %s cost one call of the kernel before the turn and one in it; they cost %d wakes and %d alarms", name, p.wakes, len(p.alarms))
+		}
+	}
+}
+
+// A batch that was full may have hidden events, even if all that it had was nothing.
+func TestFullBatchOfNothingShows(t *testing.T) {
+	l, p, _ := newFake(t)
+	for fd := range batchSize {
+		p.inject = append(p.inject, event{int32(fd), 99})
+	}
+	s := newFull(3)
+	mustAdd(t, l, s)
+	p.set(3, readable)
+	try(t, l, false)
+	if !p.woken || l.stats.Stale != batchSize {
+		t.Errorf("an edge-triggered host is woken again; it was not, after %d stale events", l.stats.Stale)
+	}
+	try(t, l, true)
+}
+
 func TestWhatShowsInTheDescriptor(t *testing.T) {
 	for name, cause := range map[string]func(l *Loop, s *full){
 		"a post":                     func(l *Loop, s *full) { l.Post(func() {}) },
@@ -229,4 +284,13 @@ func TestInnerLoopCloses(t *testing.T) {
 	if _, err := drive(outer, false); err != nil {
 		t.Errorf("and that is no error; it was %v", err)
 	}
+
+	outer, inner, outerP, _ = hosted(t)
+	outerP.takeLog()
+	outer.Post(func() {
+		inner.Close()
+		outerP.logf("closed")
+	})
+	steps(t, outer, 1)
+	wantLog(t, outerP, "remove 1048576", "closed")
 }

@@ -67,13 +67,6 @@ func (m *mailbox) park() bool {
 	return m.parked
 }
 
-// unpark notes that a foreign host has called the loop.
-func (m *mailbox) unpark() {
-	m.mu.Lock()
-	m.parked = false
-	m.mu.Unlock()
-}
-
 // collect ends a wait and returns the posts. It keeps spent for those to come.
 func (m *mailbox) collect(spent []func(), woken bool, s *Stats) []func() {
 	if cap(spent) > keepPosts {

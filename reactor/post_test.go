@@ -69,6 +69,18 @@ func TestAWakeIsNotTakenForAnother(t *testing.T) {
 	}
 }
 
+// A context may end between the look at it and the wait, so its end is kept for the
+// wait to come.
+func TestInterruptBeforeTheWait(t *testing.T) {
+	l, p, _ := newFake(t)
+	p.asleep = func() { t.Error("an interrupt ends the next wait; the loop slept") }
+	l.Post(func() { l.interrupt() })
+	steps(t, l, 1)
+	if ok, err := drive(l, true); ok || err != nil {
+		t.Errorf("and is no event; it said %v, %v", ok, err)
+	}
+}
+
 func TestPostThatCannotWakeIsRefused(t *testing.T) {
 	l, p, _ := newFake(t)
 	p.failing["wake"] = errors.New("write failed")

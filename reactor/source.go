@@ -1,8 +1,6 @@
 package reactor
 
-import (
-	"math"
-)
+import "math"
 
 // Add puts s into the loop, which calls it from the next turn on. Legal in a callback.
 //
@@ -87,7 +85,7 @@ func (l *Loop) attach(s *slot, fd int) error {
 	if err := l.poller.add(int32(fd), gen, s.want); err != nil {
 		return &SourceError{s.src, fd, err}
 	}
-	s.fd, s.gen, s.have = int32(fd), gen, s.want
+	s.fd, s.gen, s.have, s.blocked = int32(fd), gen, s.want, false
 	l.table.put(s)
 	return nil
 }
@@ -136,13 +134,13 @@ func (l *Loop) changed(s *slot) {
 		return
 	}
 	fd, want := s.ask()
+	s.wants(want)
 	if fd != int(s.fd) && !l.rebind(s, fd) {
 		return
 	}
 	if s == l.calling {
 		return // will be reviewed when it returns
 	}
-	s.wants(want)
 	if s.untried() {
 		l.markReady(s)
 	}
@@ -171,10 +169,10 @@ func (l *Loop) rebind(s *slot, fd int) bool {
 // get it. Only the kernel is left for settle.
 func (l *Loop) review(s *slot) {
 	fd, want := s.ask()
+	s.wants(want)
 	if fd != int(s.fd) && !l.rebind(s, fd) {
 		return
 	}
-	s.wants(want)
 	s.held = false
 	if s.deadliner != nil {
 		if t, ok := s.deadliner.NextDeadline(); ok {

@@ -92,6 +92,7 @@ func TestNowIsReadOnceATurn(t *testing.T) {
 		s.do = func() (bool, error) {
 			seen = append(seen, l.Now())
 			clock.now = clock.now.Add(time.Second) // a slow callback
+			l.After(time.Hour, func() {})
 			return true, nil
 		}
 		mustAdd(t, l, s)
@@ -102,6 +103,11 @@ func TestNowIsReadOnceATurn(t *testing.T) {
 	steps(t, l, 3)
 	if !slices.Equal(seen, []time.Time{began, began, began}) || clock.reads != 1 {
 		t.Errorf("Now is the same all over a turn and costs one reading; it was %v, with %d readings", seen, clock.reads)
+	}
+	for _, d := range l.deadlines.heap {
+		if d.when != int64(time.Hour) {
+			t.Errorf("timers set in a turn count from Now; one is at %v", time.Duration(d.when))
+		}
 	}
 }
 

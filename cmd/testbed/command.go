@@ -8,20 +8,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
-
-// catchSignals keeps signals from ending us: from here on the servers go first.
-func catchSignals() <-chan os.Signal {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-	return signals
-}
 
 // runBeside runs command while a bed stands and returns its exit status, or the
 // testbed's own with an error that says why.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"text/template"
 	"time"
 
 	"github.com/imclient/imclient/cmd/internal/mailgen"
@@ -43,6 +43,7 @@ var readMailboxes = []string{"Archive", "Archive.2024.First quarter", "Sm&APY-rg
 // dovecot is an instance of Dovecot in a directory of its own.
 type dovecot struct {
 	Dir         string
+	V24         bool   // version 2.4, not 2.3
 	User, Group string // who runs it, master and all
 	UID, GID    int
 	Port        int
@@ -55,10 +56,10 @@ func startDovecot(ctx context.Context, dir string, messages []mailgen.Message) (
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(string(version), "2.3.") {
-		return nil, fmt.Errorf("needs version 2.3, whose configuration later ones do not read; this is %s", version)
+	d := &dovecot{Dir: dir, V24: strings.HasPrefix(string(version), "2.4.")}
+	if !d.V24 && !strings.HasPrefix(string(version), "2.3.") {
+		return nil, fmt.Errorf("needs version 2.3 or 2.4, and this is %s", bytes.TrimSpace(version))
 	}
-	d := &dovecot{Dir: dir}
 	if err := d.chooseUser(); err != nil {
 		return nil, err
 	}
@@ -102,8 +103,6 @@ func (d *dovecot) logFile() string  { return filepath.Join(d.Dir, "dovecot.log")
 
 // prepare fills the directory: configuration, passwords, mail.
 func (d *dovecot) prepare(messages []mailgen.Message) error {
-	users := fmt.Sprintf("%s:{PLAIN}%s::::::userdb_mail=maildir:~/Maildir\n%s:{PLAIN}%s\n",
-		readUser, readPassword, otherUser, otherPassword)
 	maildir := filepath.Join(d.Dir, "home", readUser, "Maildir")
 	if err := writeMaildir(maildir, messages, readMailboxes...); err != nil {
 		return err
@@ -111,7 +110,7 @@ func (d *dovecot) prepare(messages []mailgen.Message) error {
 	if err := errors.Join(
 		os.WriteFile(d.confFile(), []byte(d.config()), 0o644),
 		os.WriteFile(d.logFile(), nil, 0o644),
-		os.WriteFile(filepath.Join(d.Dir, "users"), []byte(users), 0o644),
+		os.WriteFile(filepath.Join(d.Dir, "users"), []byte(d.users()), 0o644),
 	); err != nil {
 		return err
 	}
@@ -180,86 +179,3 @@ func firstLine(ctx context.Context, address string) (string, error) {
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	return bufio.NewReader(conn).ReadString('\n')
 }
-
-func (d *dovecot) config() string {
-	var text strings.Builder
-	if err := dovecotConfig.Execute(&text, d); err != nil {
-		panic(err) // the template and the type do not fit
-	}
-	return text.String()
-}
-
-var dovecotConfig = template.Must(template.New("dovecot.conf").Parse(`
-base_dir = {{.Dir}}/run
-state_dir = {{.Dir}}/run/state
-log_path = {{.Dir}}/dovecot.log
-instance_name = testbed-{{.Port}}
-protocols = imap
-listen = ` + plainHost + `, ` + disabledHost + `
-ssl = no
-
-# Without root all processes run as one user and none is put into a chroot.
-default_internal_user = {{.User}}
-default_internal_group = {{.Group}}
-default_login_user = {{.User}}
-first_valid_uid = 1
-first_valid_gid = 1
-
-default_process_limit = 1000
-default_client_limit = 16000
-mail_max_userip_connections = 16000
-
-disable_plaintext_auth = no
-auth_mechanisms = plain login
-auth_failure_delay = 0
-local ` + disabledHost + ` {
-  disable_plaintext_auth = yes
-}
-passdb {
-  driver = static
-  username_filter = ` + loadPrefix + `*
-  args = password=` + loadPassword + `
-}
-passdb {
-  driver = passwd-file
-  args = {{.Dir}}/users
-}
-userdb {
-  driver = static
-  args = uid={{.UID}} gid={{.GID}} home={{.Dir}}/home/%u
-}
-# The mail that is there to be read is in a Maildir: see users. What tests write
-# into is made at the first SELECT, and sdbox makes it fastest.
-mail_location = sdbox:~/mail
-mail_fsync = never
-# With a list index, processes that make an INBOX at the same time run into
-# "Resource deadlock avoided", abort, and take the sessions of a hundred along.
-mailbox_list_index = no
-mailbox_idle_check_interval = 2s
-
-# Two processes greet and log in all clients; after that 100 clients share a
-# process. With a process for each, as is usual, 2,000 logins take ten times as
-# long.
-service imap-login {
-  chroot =
-  service_count = 0
-  process_min_avail = 2
-  process_limit = 2
-  client_limit = 16000
-  inet_listener imap {
-    port = {{.Port}}
-  }
-}
-service imap {
-  client_limit = 100
-  service_count = 0
-  process_min_avail = 2
-}
-service anvil {
-  chroot =
-  # No growing delay after failed logins from one address.
-  unix_listener anvil-auth-penalty {
-    mode = 0
-  }
-}
-`))

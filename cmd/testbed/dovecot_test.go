@@ -25,9 +25,8 @@ import (
 )
 
 func TestDovecotConfig(t *testing.T) {
-	d := dovecot{Dir: "/tmp/testbed-1/dovecot", User: "someone", Group: "some", UID: 12, GID: 34, Port: 4567}
-	config := d.config()
-	for _, line := range []string{
+	d := &dovecot{Dir: "/tmp/testbed-1/dovecot", User: "someone", Group: "some", UID: 12, GID: 34, Port: 4567}
+	both := []string{
 		"base_dir = /tmp/testbed-1/dovecot/run",
 		"log_path = " + d.logFile(),
 		"listen = 127.0.0.1, 127.0.0.2",
@@ -35,11 +34,28 @@ func TestDovecotConfig(t *testing.T) {
 		"default_internal_user = someone",
 		"default_internal_group = some",
 		"default_login_user = someone",
-		"  args = uid=12 gid=34 home=/tmp/testbed-1/dovecot/home/%u",
 		"  username_filter = load*",
-	} {
-		if !strings.Contains(config, "\n"+line+"\n") {
-			t.Errorf("the configuration must have the line %q:\n%s", line, config)
+		"  process_min_avail = 2",
+	}
+	versions := map[bool][]string{
+		false: {"  args = uid=12 gid=34 home=/tmp/testbed-1/dovecot/home/%u", "  service_count = 0"},
+		true:  {"    uid = 12", "    gid = 34", "    home = /tmp/testbed-1/dovecot/home/%{user}", "  service_restart_request_count = unlimited"},
+	}
+	for v24, own := range versions {
+		d.V24 = v24
+		config := d.config()
+		for _, line := range append(both[:len(both):len(both)], own...) {
+			if !strings.Contains(config, "\n"+line+"\n") {
+				t.Errorf("the configuration must have the line %q (2.4: %v):\n%s", line, v24, config)
+			}
+		}
+		for _, line := range versions[!v24] {
+			if strings.Contains(config, "\n"+line+"\n") {
+				t.Errorf("the configuration must not have another version's line %q (2.4: %v)", line, v24)
+			}
+		}
+		if strings.HasPrefix(config, "\ndovecot_config_version = ") != v24 {
+			t.Errorf("the version of the configuration must be its first line where there is such a line: %.40q", config)
 		}
 	}
 }

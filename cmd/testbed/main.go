@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"syscall"
 )
@@ -26,7 +27,7 @@ import (
 const usage = `usage: testbed [-v] COMMAND [ARGUMENT...]
        testbed -serve
 
-Runs COMMAND beside a real IMAP server, Dovecot 2.3 on loopback with ports and a
+Runs COMMAND beside a real IMAP server, Dovecot on loopback with ports and a
 directory of its own, and ends the server with it. As root, it first installs
 what is missing with apt-get; else it says what to install.
 
@@ -40,16 +41,15 @@ COMMAND finds in its environment, each with the prefix IMCLIENT_TEST_:
     DOVECOT_LOGINDISABLED 127.0.0.2:port of the same server, which refuses LOGIN
     DOVECOT_PID           its process group: kill -9 -$IMCLIENT_TEST_DOVECOT_PID
     DOVECOT_LOG           its log
-    USER, PASSWORD        an account with 300 mails in INBOX: for reading only
-    USER2, PASSWORD2      an account without mail, with a password hard to quote
-    LOADUSER, LOADPASSWORD  as many accounts without mail as you like: put any
-                          number in place of %d
-    MESSAGES              directory with the 300 mails: 0001.eml is message 1
-    TESTBED               this program
+    USER, PASSWORD        an account with 300 messages in INBOX, only to be read
+    USER2, PASSWORD2      an account without mail and a password hard to quote
+    LOADUSER, LOADPASSWORD  accounts without mail: any number in place of %d
+    MESSAGES              directory with the 300 messages: 0001.eml is the first
+    TESTBED               this program, for tests that want a server to kill
 
--serve starts the servers, prints the variables, closes standard output, and
-ends the servers when standard input ends. -v shows the end of the servers' logs
-when COMMAND fails.
+-serve starts servers, prints the variables, closes standard output, and ends
+the servers when standard input ends. -v shows the end of the servers' logs when
+COMMAND fails.
 
 Exit status: COMMAND's, or 128+n if signal n ended it; 125 if the testbed
 failed, 126 and 127 if COMMAND cannot be run, 2 for wrong use. go run makes 1 of
@@ -92,22 +92,31 @@ func run(args []string) (status int, err error) {
 	case *serving != (len(command) == 0):
 		return statusWrongUse, errors.New("needs a COMMAND or -serve (see testbed -h)")
 	}
-	if *serving {
-		return serve(os.Stdin, os.Stdout)
+	if !*serving {
+		// Now, and not when the servers have come up for nothing.
+		_, err := exec.LookPath(command[0])
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return statusCannotRun, err
+		case err != nil:
+			return statusNotFound, err
+		}
 	}
-	program, err := exec.LookPath(command[0])
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return statusCannotRun, err
-	case err != nil:
-		return statusNotFound, err
-	}
-	command[0] = program
+	// From here on a signal must not end us before we have cleaned up.
 	signals := catchSignals()
 	if err := installMissing(packagesFor(command), os.Stderr); err != nil {
 		return statusFailed, err
 	}
+	if *serving {
+		return serve(signals, os.Stdin, os.Stdout)
+	}
 	return runBeside(command, signals, *verbose)
+}
+
+func catchSignals() <-chan os.Signal {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	return signals
 }
 
 // raiseDescriptorLimit gives the children as many descriptors as the hard limit

@@ -96,7 +96,7 @@ func whoInstalls(names []string, haveApt, root bool) error {
 	case !haveApt:
 		return fmt.Errorf("needs what Debian has in the packages %s; please install that", strings.Join(names, ", "))
 	case !root:
-		return fmt.Errorf("needs packages that only root can install:\n\n\tapt-get %s\n", strings.Join(installArgs(names), " "))
+		return fmt.Errorf("needs packages that only root can install: apt-get %s", strings.Join(installArgs(names), " "))
 	}
 	return nil
 }

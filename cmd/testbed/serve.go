@@ -9,10 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/imclient/imclient/cmd/internal/mailgen"
@@ -36,12 +34,17 @@ type server struct {
 }
 
 // serve starts the servers and writes their variables to stdout, which it then
-// closes. It ends them when stdin ends or a signal comes.
-func serve(stdin io.Reader, stdout io.WriteCloser) (status int, err error) {
-	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+// closes. It ends them when stdin ends or a signal comes. If it is killed, the
+// kernel and Dovecot see to the processes, and only the directory is left.
+func serve(signals <-chan os.Signal, stdin io.Reader, stdout io.WriteCloser) (status int, err error) {
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
 		_, _ = io.Copy(io.Discard, stdin) // an error ends the wait as well
+		cancel()
+	}()
+	go func() {
+		<-signals
 		cancel()
 	}()
 	if err := serveUntil(ctx, stdout); err != nil && ctx.Err() == nil {
@@ -79,7 +82,7 @@ func serveUntil(ctx context.Context, stdout io.WriteCloser) error {
 	defer cancel()
 	dovecot, err := startDovecot(starting, filepath.Join(dir, "dovecot"), messages)
 	if err != nil {
-		return fmt.Errorf("Dovecot: %w", err)
+		return fmt.Errorf("no Dovecot: %w", err)
 	}
 	defer dovecot.processes.kill()
 	vars = append(vars, dovecot.vars...)
@@ -99,10 +102,14 @@ const maxDir = 60
 // user must be able to enter it, and blanks would end words of their
 // configuration.
 func makeDir(parent string) (string, error) {
-	if strings.ContainsAny(parent, " \t\"") {
-		return "", fmt.Errorf("no blanks in the path of temporary files, please: set TMPDIR to other than %q", parent)
+	parent, err := filepath.Abs(parent)
+	if err != nil {
+		return "", err
 	}
-	for dir := filepath.Clean(parent); os.Geteuid() == 0 && dir != "/"; dir = filepath.Dir(dir) {
+	if strings.ContainsAny(parent, " \t\"") {
+		return "", fmt.Errorf("no blanks and quotes in the path of temporary files, please: set TMPDIR to other than %q", parent)
+	}
+	for dir := parent; os.Geteuid() == 0 && dir != "/"; dir = filepath.Dir(dir) {
 		info, err := os.Stat(dir)
 		if err != nil {
 			return "", err
