@@ -277,7 +277,7 @@ func (c *Client) release() {
 func (c *Client) farewell() {
 	for c.pending.len() > 0 {
 		cmd := c.pending.take(c.pending.first)
-		err := &endError{c.err, c.out.position() <= cmd.begin}
+		err := &endError{c.err, c.out.position() <= cmd.begin()}
 		cmd.call(c, &Reply{Keyword: "EOF", MsgNo: -1, Err: err})
 	}
 }

@@ -7,11 +7,12 @@ import (
 
 // command is what is remembered of a command until its tagged reply.
 type command struct {
-	finish     Proc
-	rock       any
-	extra      *Command // nil: sent by Send
-	begin, end int64    // positions in the queue; end 0: the place is empty
-	verb       verb
+	finish Proc
+	rock   any
+	extra  *Command // nil: sent by Send
+	end    int64    // its position in the queue; 0: the place is empty
+	size   uint32   // bytes before that which are its own
+	verb   verb
 }
 
 // pending is the commands without a tagged reply, found by the number in their
@@ -104,6 +105,9 @@ func (p *pending) oldest() *command {
 	}
 	return p.at(p.first)
 }
+
+// begin is the position of the command's first byte.
+func (cmd *command) begin() int64 { return cmd.end - int64(cmd.size) }
 
 // call hands a reply to the command's callback, unless the caller has given it
 // up.

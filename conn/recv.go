@@ -124,34 +124,57 @@ func (c *Client) dispatch(s *scratch, b []byte) (start, pos int) {
 	pos = c.framed
 	c.backlog = false
 	for {
-		ev, n, err := c.framer.Next(b[pos:])
+		reply, head, n, err := c.frame(b[start:], pos-start)
+		pos += n
 		if err != nil {
 			c.fail(err)
 			return start, pos
 		}
+		if reply == nil {
+			return start, pos
+		}
+		c.deliver(s, reply, head)
+		wire.Poison(reply)
+		start = pos
+		if c.state >= closing {
+			return start, pos
+		}
+		if s.budget--; s.budget <= 0 && c.notify != nil && pos < len(b) {
+			c.backlog = true
+			return start, pos
+		}
+	}
+}
+
+// frame takes the next reply out of b, which begins with it, and whose first done
+// bytes the framer has consumed. It returns the reply without its line end, the
+// length of its first line up to a literal, and how many more bytes were consumed.
+// nil: it is not whole.
+func (c *Client) frame(b []byte, done int) (reply []byte, head, n int, err error) {
+	if c.trace == nil {
+		if line, n := c.framer.Line(b[done:]); n > 0 {
+			return line, len(line), n, nil
+		}
+	}
+	for {
+		ev, k, err := c.framer.Next(b[done+n:])
+		if err != nil {
+			return nil, 0, n, err
+		}
 		c.trace.received(&ev)
-		pos += n
 		switch ev.Kind {
 		case wire.KindNone:
-			return start, pos
+			return nil, 0, n, nil
 		case wire.KindText:
 			if c.head < 0 {
 				c.head = len(ev.Data)
 			}
 		case wire.KindEnd:
-			end := pos - n
-			c.deliver(s, b[start:end:end], c.head)
-			wire.Poison(b[start:end])
+			end, head := done+n, c.head
 			c.head = -1
-			start = pos
-			if c.state >= closing {
-				return start, pos
-			}
-			if s.budget--; s.budget <= 0 && c.notify != nil && pos < len(b) {
-				c.backlog = true
-				return start, pos
-			}
+			return b[:end:end], head, n + k, nil
 		}
+		n += k
 	}
 }
 
@@ -207,7 +230,7 @@ func (c *Client) tagged(h *wire.Head, r *Reply, line []byte) {
 	}
 	written := c.out.position()
 	status := wire.StatusOf(h.Keyword)
-	if written <= cmd.begin || written < cmd.end && status == wire.OK {
+	if written <= cmd.begin() || written < cmd.end && status == wire.OK {
 		c.fail(syntax("a tagged reply to a command that was not yet sent", line))
 		return
 	}

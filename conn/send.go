@@ -3,6 +3,7 @@ package conn
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -76,8 +77,12 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	b = append(b, ' ')
 	text := len(b)
 	b, marks, err := wire.AppendCommand(b, nil, c.literals(), format, args)
-	if err == nil && !c.maySend(marks) {
+	switch {
+	case err != nil:
+	case !c.maySend(marks):
 		err = ErrCleartext
+	case uint64(len(b)-begin) > math.MaxUint32-2:
+		err = fmt.Errorf("%w: a command of more than 4 GiB, what %%l refers to not counted", ErrMisuse)
 	}
 	if err != nil {
 		clear(b[begin:cap(b)]) // it may hold a secret
@@ -86,8 +91,8 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	}
 	buf.b = append(b, '\r', '\n')
 
-	cmd.begin = c.out.base + int64(begin)
 	cmd.end = c.out.end()
+	cmd.size = uint32(len(buf.b) - begin)
 	cmd.verb = verbOf(b[text:])
 	c.addMarks(marks, &cmd, number)
 	if c.pending.len() == 0 && !c.busy {

@@ -163,6 +163,29 @@ func (f *Framer) Next(buf []byte) (ev Event, n int, err error) {
 	return ev, n, err
 }
 
+// Line is a short cut for the reply that nearly all replies are: one line, whole in
+// buf, that announces no literal. It returns the line without its end, and the number
+// of bytes with it, which are all consumed. 0 says that the next reply is none of
+// these, or is begun already: call Next.
+//
+// The line aliases buf and stays valid until the caller changes buf.
+func (f *Framer) Line(buf []byte) (line []byte, n int) {
+	if f.state != firstLine || f.err != nil || int64(len(buf)) < f.pos {
+		return nil, 0
+	}
+	i := bytes.IndexByte(buf[f.pos:], '\n')
+	if i < 0 {
+		return nil, 0
+	}
+	n = int(f.pos) + i + 1
+	line = trimCR(buf[:n-1])
+	if k := len(line); k > 0 && line[k-1] == '}' || int64(k) > min(f.lineLimit(), f.replyLimit()) {
+		return nil, 0
+	}
+	f.pos = 0
+	return line[:len(line):len(line)], n
+}
+
 // took notes that n bytes of a literal were handed out.
 func (f *Framer) took(n int) {
 	f.used += int64(n)

@@ -18,11 +18,27 @@ import (
 // It checks what must be true of each call.
 func run(t testing.TB, f *Framer, in []byte, cuts ...int) (events []string) {
 	t.Helper()
+	return runBy(t, f, false, in, cuts...)
+}
+
+// runBy is run by Next alone or, with lines, by Line wherever that will do, which
+// must come to the same.
+func runBy(t testing.TB, f *Framer, lines bool, in []byte, cuts ...int) (events []string) {
+	t.Helper()
 	var data []byte
 	used, inReply := 0, false
 	for _, end := range append(cuts, len(in)) {
 		for {
 			buf := in[used:end:end]
+			if lines {
+				if line, n := f.Line(buf); n > 0 {
+					checkEvent(t, Event{Kind: KindText, Data: line}, buf, len(line))
+					checkEvent(t, Event{Kind: KindEnd}, buf[len(line):], n-len(line))
+					events = append(events, "text "+strconv.Quote(string(line)), "end")
+					used += n
+					continue
+				}
+			}
 			ev, n, err := f.Next(buf)
 			if n < 0 || n > len(buf) {
 				t.Fatalf("n is between 0 and len(buf): got %d of %d", n, len(buf))
@@ -117,9 +133,11 @@ func deliver(t testing.TB, newFramer func() *Framer, in []byte, want []string) {
 	t.Helper()
 	check := func(how string, cuts ...int) {
 		t.Helper()
-		if got := run(t, newFramer(), in, cuts...); !slices.Equal(got, want) {
-			t.Fatalf("input cut anywhere (here %s %d) gives the same events\n got: %s\nwant: %s",
-				how, cuts[:min(len(cuts), 1)], strings.Join(got, "\n"), strings.Join(want, "\n"))
+		for _, lines := range []bool{false, true} {
+			if got := runBy(t, newFramer(), lines, in, cuts...); !slices.Equal(got, want) {
+				t.Fatalf("input cut anywhere (here %s %d; by Line: %v) gives the same events\n got: %s\nwant: %s",
+					how, cuts[:min(len(cuts), 1)], lines, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
 		}
 	}
 	check("nowhere")
