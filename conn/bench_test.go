@@ -77,3 +77,38 @@ func BenchmarkCommand(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkLookup finds the callback of an untagged reply among eight, as many as
+// a mail watcher has: the first, the last, the default that is registered last.
+func BenchmarkLookup(b *testing.B) {
+	r := newRig(b, &Dialer{}, nil)
+	for _, keyword := range []string{"EXISTS", "EXPUNGE", "FETCH"} {
+		r.c.AddCallback(Callback{Keyword: keyword, Flags: CallbackNumbered})
+	}
+	for _, keyword := range []string{"OK", "BYE", "CAPABILITY", "SEARCH", ""} {
+		r.c.AddCallback(Callback{Keyword: keyword})
+	}
+	for _, bc := range []struct {
+		hit, keyword string
+		numbered     bool
+		want         int
+	}{
+		{"first", "EXISTS", true, 0},
+		{"first/case=lower", "exists", true, 0},
+		{"last", "SEARCH", false, 6},
+		{"default", "VANISHED", false, 7},
+		{"default/near", "RECENT", true, 7},
+	} {
+		b.Run("hit="+bc.hit, func(b *testing.B) {
+			keyword := []byte(bc.keyword)
+			var e *entry
+			b.ReportAllocs()
+			for b.Loop() {
+				e = r.c.lookup(keyword, bc.numbered)
+			}
+			if e != &r.c.callbacks[bc.want] {
+				b.Errorf("%s finds the entry %d", bc.keyword, bc.want)
+			}
+		})
+	}
+}

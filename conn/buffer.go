@@ -20,6 +20,11 @@ const (
 type buffer struct {
 	b      []byte
 	secret bool // b holds or held one: it is wiped before others get it
+
+	// Of what is kept of the input:
+	start  int // of the unfinished reply, in b
+	framed int // bytes of that reply that the framer has consumed
+	head   int // length of its first piece of line; -1: not consumed yet
 }
 
 var bufferPools [maxBufferBits - minBufferBits + 1]sync.Pool
@@ -69,6 +74,7 @@ type scratch struct {
 	in     [readSize]byte
 	reply  Reply
 	budget int // replies that may still be dispatched
+	head   int // like buffer.head, of the reply that is being framed
 	iov    [maxIOV][]byte
 }
 

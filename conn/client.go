@@ -16,7 +16,7 @@ import (
 type Client struct {
 	d         *Dialer
 	name      string
-	prefix    string // of tags
+	prefix    prefix // of tags
 	transport transport
 	state     state
 	flags     Flags
@@ -33,9 +33,6 @@ type Client struct {
 	// Receiving. Between events only an unfinished reply is kept.
 	framer wire.Framer
 	in     *buffer // nil: nothing is kept
-	start  int     // of the unfinished reply, in in
-	framed int     // bytes of that reply that the framer has consumed
-	head   int     // length of its first piece of line; -1: not consumed yet
 
 	callbacks []entry
 

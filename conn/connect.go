@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ func (x *dialing) begin(host, port string) error {
 		return err
 	}
 	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		x.loop.Post(func() { x.race([]unix.Sockaddr{sockaddr(ip, number)}) })
+		x.loop.Post(func() { x.race(x.reachable([]netip.Addr{ip}, number)) })
 		return nil
 	}
 	x.limit("resolve", orDefault(x.d.Timeouts.Resolve, defaultResolve))
@@ -97,13 +98,7 @@ func (x *dialing) lookup(ctx context.Context, host string, port int) {
 			x.end(nil, fmt.Errorf("%w: %q: %v", ErrHostNotFound, host, err))
 			return
 		}
-		addrs := make([]unix.Sockaddr, 0, len(ips))
-		for _, ip := range interleave(ips) {
-			if from := x.d.LocalAddr; !from.IsValid() || from.Unmap().Is4() == ip.Is4() {
-				addrs = append(addrs, sockaddr(ip, port))
-			}
-		}
-		x.race(addrs)
+		x.race(x.reachable(ips, port))
 	})
 	if !posted { // the loop is closed, and nobody is left to tell
 		x.stopCancel()
@@ -111,16 +106,28 @@ func (x *dialing) lookup(ctx context.Context, host string, port int) {
 	}
 }
 
+// reachable returns the addresses to try, in order: those that LocalAddr can reach.
+func (x *dialing) reachable(ips []netip.Addr, port int) []unix.Sockaddr {
+	addrs := make([]unix.Sockaddr, 0, len(ips))
+	for _, ip := range interleave(ips) {
+		if from := x.d.LocalAddr; !from.IsValid() || from.Unmap().Is4() == ip.Is4() {
+			addrs = append(addrs, sockaddr(ip, port))
+		}
+	}
+	return addrs
+}
+
 // interleave orders addresses by turns of family, beginning with the family
-// that the resolver put first (RFC 8305 section 4).
+// that the resolver put first (RFC 8305 section 4). ips is the resolver's own.
 func interleave(ips []netip.Addr) []netip.Addr {
 	var first, second []netip.Addr
-	for i, ip := range ips {
-		ips[i] = ip.Unmap()
-		if ips[i].Is4() == ips[0].Is4() {
-			first = append(first, ips[i])
-		} else {
-			second = append(second, ips[i])
+	for _, ip := range ips {
+		switch ip = ip.Unmap(); {
+		case !ip.IsValid():
+		case len(first) == 0 || ip.Is4() == first[0].Is4():
+			first = append(first, ip)
+		default:
+			second = append(second, ip)
 		}
 	}
 	ordered := make([]netip.Addr, 0, len(ips))
@@ -143,6 +150,8 @@ func sockaddr(ip netip.Addr, port int) unix.Sockaddr {
 	if zone := ip.Zone(); zone != "" {
 		if ifi, err := net.InterfaceByName(zone); err == nil {
 			sa.ZoneId = uint32(ifi.Index)
+		} else if index, err := strconv.ParseUint(zone, 10, 32); err == nil {
+			sa.ZoneId = uint32(index)
 		}
 	}
 	return sa
@@ -253,13 +262,11 @@ func (x *dialing) won(a *attempt) {
 	}
 	fd := a.release()
 	c, err := x.d.Attach(fd, x.name)
-	if err != nil {
-		_ = a.k.close(fd)
-		x.end(nil, err)
-		return
+	if err == nil {
+		err = x.loop.Add(c)
 	}
-	if err := x.loop.Add(c); err != nil {
-		_ = c.Close()
+	if err != nil { // nobody has seen the Client, so OnClose need not hear of it
+		_ = a.k.close(fd)
 		x.end(nil, err)
 		return
 	}
@@ -284,6 +291,7 @@ func (x *dialing) end(c *Client, err error) {
 	}
 	for a := range x.attempts {
 		_ = x.loop.Remove(a)
+		a.changed = nil // a loop that is being closed hears of no change any more
 		a.close()
 	}
 	x.attempts = nil

@@ -2,8 +2,6 @@ package conn
 
 import (
 	"context"
-	"crypto/rand"
-	"fmt"
 	"math"
 	"net/netip"
 	"os"
@@ -34,7 +32,7 @@ type Dialer struct {
 	// AllowCleartextAuth allows secrets (%p) on connections that anybody on the
 	// way may read. Loopback and unix sockets need no permission.
 	AllowCleartextAuth bool
-	// TagPrefix begins every tag, letters and digits, the last a letter. "": two
+	// TagPrefix begins every tag: up to 7 letters and digits, the last a letter. "": two
 	// random letters for each connection, so that nobody can answer a command
 	// who has not seen it.
 	TagPrefix string
@@ -160,7 +158,6 @@ func (d *Dialer) Attach(fd int, serverName string) (*Client, error) {
 		prefix:    prefix,
 		transport: transport{k: k, fd: int32(fd)},
 		local:     isLocal(peer),
-		head:      -1,
 	}
 	c.pending.first, c.pending.next = 1, 1
 	c.framer.Limits = &d.Limits
@@ -184,26 +181,4 @@ func isLocal(peer unix.Sockaddr) bool {
 		return netip.AddrFrom16(a.Addr).Unmap().IsLoopback()
 	}
 	return false
-}
-
-// tagPrefix returns the prefix of a new connection's tags.
-func (d *Dialer) tagPrefix() (string, error) {
-	if d.TagPrefix == "" {
-		return randomPrefix(), nil
-	}
-	for i := range len(d.TagPrefix) {
-		b := d.TagPrefix[i]
-		letter := 'a' <= b|0x20 && b|0x20 <= 'z'
-		if !letter && (b < '0' || b > '9' || i == len(d.TagPrefix)-1) {
-			return "", fmt.Errorf("%w: TagPrefix %q is not letters and digits that end in a letter", ErrMisuse, d.TagPrefix)
-		}
-	}
-	return d.TagPrefix, nil
-}
-
-func randomPrefix() string {
-	var b [2]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	const letters = "abcdefghijklmnopqrstuvwxyz"
-	return string([]byte{letters[int(b[0])%len(letters)], letters[int(b[1])%len(letters)]})
 }

@@ -34,6 +34,22 @@
 // "EOF" when the connection has ended, the oldest command first. Then
 // Dialer.OnClose is called, and after it never another callback.
 //
+// # Peers that vanish
+//
+// A server that dies with its machine says nothing, and in IDLE nothing is what
+// one waits for. So the kernel asks. Every connection that is no unix socket has:
+//
+//	TCP_NODELAY       on: a command does not wait for the answer to the last
+//	SO_KEEPALIVE      on
+//	TCP_KEEPIDLE      60 s of silence before the first probe
+//	TCP_KEEPINTVL     15 s between probes
+//	TCP_KEEPCNT       4 probes without an answer end the connection
+//	TCP_USER_TIMEOUT  120 s without an acknowledgment of output end it, too
+//
+// Two minutes after it has gone a peer is thus an *os.SyscallError, ETIMEDOUT. What
+// the system does not have is done without. Who wants other values sets them on the
+// descriptor of GetSelectInfo once connected; Dialer.Control comes before these.
+//
 // # The life of a connection
 //
 // These are the states and where each can lead; state.go says what they mean,
@@ -44,6 +60,58 @@
 //	closing  -> closed
 //	closed   -> dead
 //	dead
+//
+// # The manual page
+//
+// imclient(3) speaks of Cyrus' library, and this package keeps to it, with Go's
+// types in place of C's and these differences: what fails returns an error, and what
+// the page's fatal was called for is told to Dialer.OnClose; callbacks may send and
+// close; the name of the server is the caller's, never what DNS made of it. Each of
+// the page's sentences has a subtest of TestManualPage:
+//
+//	manual page               here             subtest
+//	the library               Client           library/callbacks by keyword and tag
+//	                                           library/fatal is OnClose and errors
+//	                                           library/from connect to close
+//	imclient_connect          Connect, Dialer  connect/returns a connection
+//	                                           connect/represents its flags and callbacks
+//	                                           connect/errno of a system call
+//	                                           connect/host not found
+//	                                           connect/service not found
+//	imclient_close            Close            close/closes and frees
+//	imclient_setflags         SetFlags         setflags/sets flags
+//	                                           setflags/nonsyncliteral is the only one
+//	imclient_clearflags       ClearFlags       clearflags/clears flags
+//	imclient_servername       ServerName       servername/name of the server
+//	imclient_addcallback      AddCallback      addcallback/adds a callback
+//	                                           addcallback/proc gets client, rock, reply
+//	                                           addcallback/reply has keyword, msgno, text
+//	                                           addcallback/zero or more instances
+//	                                           addcallback/adds or changes
+//	                                           addcallback/flags say how to parse
+//	                                           addcallback/proc is invoked with rock
+//	                                           addcallback/proc may be null
+//	                                           addcallback/calls within it
+//	                                           addcallback/text may be overwritten
+//	imclient_send             Send             send/sends a command
+//	                                           send/finish is called with rock
+//	                                           send/finish may be null
+//	                                           send/calls within finish
+//	                                           send/format is like printf
+//	                                           send/tag is added
+//	                                           send/%% for %
+//	                                           send/%a for an atom
+//	                                           send/%s for an astring
+//	                                           send/%d for a decimal
+//	                                           send/%u for an unsigned decimal
+//	                                           send/%v for astrings
+//	imclient_getselectinfo    GetSelectInfo    getselectinfo/fd to read from
+//	                                           getselectinfo/wanttowrite
+//	imclient_processoneevent  ProcessOneEvent  processoneevent/one input or output event
+//	the sample program        Example          example/prints the capabilities
+//
+// Those on imclient_authenticate, imclient_havetls and imclient_starttls have theirs
+// once there is SASL and TLS. What the page leaves open stands below.
 //
 // # Not there yet
 //

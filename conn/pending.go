@@ -9,7 +9,7 @@ import (
 type command struct {
 	finish Proc
 	rock   any
-	extra  *Command // nil: sent by Send
+	extra  *Command // nil: sent by Send; else finish and rock are its own
 	end    int64    // its position in the queue; 0: the place is empty
 	size   uint32   // bytes before that which are its own
 	verb   verb
@@ -112,8 +112,12 @@ func (cmd *command) begin() int64 { return cmd.end - int64(cmd.size) }
 // call hands a reply to the command's callback, unless the caller has given it
 // up.
 func (cmd *command) call(c *Client, r *Reply) {
-	if cmd.finish != nil && (cmd.extra == nil || !cmd.extra.detached) {
-		cmd.finish(c, cmd.rock, r)
+	finish, rock := cmd.finish, cmd.rock
+	if cmd.extra != nil {
+		finish, rock = cmd.extra.Finish, cmd.extra.Rock
+	}
+	if finish != nil {
+		finish(c, rock, r)
 	}
 }
 

@@ -1,7 +1,6 @@
 package conn
 
 import (
-	"bytes"
 	"io"
 	"math"
 
@@ -21,7 +20,7 @@ func (c *Client) input(s *scratch) (did bool) {
 	var err error
 	switch {
 	case c.backlog:
-		c.process(s, c.in.b[c.start:])
+		c.process(s, c.in.b[c.in.start:])
 		did = true
 	case !c.transport.layered():
 		p := c.readInto(s)
@@ -69,9 +68,9 @@ func (c *Client) readInto(s *scratch) []byte {
 	if c.in == nil {
 		return s.in[:]
 	}
-	if c.start > 0 {
-		c.in.b = c.in.b[:copy(c.in.b, c.in.b[c.start:])]
-		c.start = 0
+	if c.in.start > 0 {
+		c.in.b = c.in.b[:copy(c.in.b, c.in.b[c.in.start:])]
+		c.in.start = 0
 	}
 	c.in.room(max(minRead, len(c.in.b)/2))
 	return c.in.b[len(c.in.b):cap(c.in.b)]
@@ -96,7 +95,6 @@ func (c *Client) got(s *scratch, p []byte) {
 // is not done: the beginning of a reply, or what the budget left.
 func (c *Client) process(s *scratch, b []byte) {
 	start, pos := c.dispatch(s, b)
-	c.framed = pos - start
 	rest := b[start:]
 	switch {
 	case len(rest) == 0 || c.state >= closing:
@@ -105,26 +103,32 @@ func (c *Client) process(s *scratch, b []byte) {
 		c.in = newBuffer(len(rest))
 		c.in.b = append(c.in.b, rest...)
 	default:
-		c.start += start
+		c.in.start += start
+	}
+	if c.in != nil {
+		c.in.framed, c.in.head = pos-start, s.head
 	}
 }
 
 // forget gives the kept bytes back.
 func (c *Client) forget() {
 	if c.in != nil {
+		c.in.start = 0
 		c.in.release()
-		c.in, c.start = nil, 0
+		c.in = nil
 	}
 }
 
-// dispatch delivers the replies in b, whose first c.framed bytes the framer
-// has consumed. It returns where the first undelivered reply starts, and how
-// far the framer got.
+// dispatch delivers the replies in b. It returns where the first undelivered
+// reply starts, and how far the framer got.
 func (c *Client) dispatch(s *scratch, b []byte) (start, pos int) {
-	pos = c.framed
+	s.head = -1
+	if c.in != nil {
+		pos, s.head = c.in.framed, c.in.head
+	}
 	c.backlog = false
 	for {
-		reply, head, n, err := c.frame(b[start:], pos-start)
+		reply, head, n, err := c.frame(s, b[start:], pos-start)
 		pos += n
 		if err != nil {
 			c.fail(err)
@@ -150,7 +154,7 @@ func (c *Client) dispatch(s *scratch, b []byte) (start, pos int) {
 // bytes the framer has consumed. It returns the reply without its line end, the
 // length of its first line up to a literal, and how many more bytes were consumed.
 // nil: it is not whole.
-func (c *Client) frame(b []byte, done int) (reply []byte, head, n int, err error) {
+func (c *Client) frame(s *scratch, b []byte, done int) (reply []byte, head, n int, err error) {
 	if c.trace == nil {
 		if line, n := c.framer.Line(b[done:]); n > 0 {
 			return line, len(line), n, nil
@@ -166,12 +170,12 @@ func (c *Client) frame(b []byte, done int) (reply []byte, head, n int, err error
 		case wire.KindNone:
 			return nil, 0, n, nil
 		case wire.KindText:
-			if c.head < 0 {
-				c.head = len(ev.Data)
+			if s.head < 0 {
+				s.head = len(ev.Data)
 			}
 		case wire.KindEnd:
-			end, head := done+n, c.head
-			c.head = -1
+			end, head := done+n, s.head
+			s.head = -1
 			return b[:end:end], head, n + k, nil
 		}
 		n += k
@@ -283,26 +287,10 @@ func (c *Client) continuation(r *Reply, line []byte) {
 		}
 		cmd := c.pending.find(m.number)
 		r.Keyword = "+"
-		if !cmd.extra.detached {
-			cmd.extra.OnContinue(c, cmd.rock, r)
+		if f := cmd.extra.OnContinue; f != nil { // nil: given up since
+			f(c, cmd.extra.Rock, r)
 		}
 	}
-}
-
-// parseTag returns the number in one of our tags.
-func (c *Client) parseTag(tag []byte) (uint64, bool) {
-	digits, ok := bytes.CutPrefix(tag, []byte(c.prefix))
-	if !ok || len(digits) == 0 || len(digits) > 18 || digits[0] == '0' {
-		return 0, false
-	}
-	var n uint64
-	for _, d := range digits {
-		if d < '0' || d > '9' {
-			return 0, false
-		}
-		n = 10*n + uint64(d-'0')
-	}
-	return n, true
 }
 
 // skip passes over a line that is no reply of ours, within the allowance.

@@ -28,14 +28,13 @@ type Command struct {
 	// Timeouts.Command. 0: no such bound.
 	Timeout time.Duration
 
-	detached bool
-	due      instant // 0: no Timeout
+	due instant // 0: no Timeout
 }
 
 // Detach gives a command up: none of its procs is called any more. The command
 // itself cannot be taken back, and what comes of it is passed over. Legal in a
 // callback.
-func (cmd *Command) Detach() { cmd.detached = true }
+func (cmd *Command) Detach() { cmd.Finish, cmd.OnContinue, cmd.Rock = nil, nil, nil }
 
 // Send queues a command (imclient_send) and never blocks. format is text with
 // the verbs of [wire.AppendCommand]; the tag and the line end are added. finish
@@ -53,7 +52,7 @@ func (c *Client) Send(finish Proc, rock any, format string, args ...any) error {
 // connection until the command has completed: it must not be changed, or sent
 // again, before.
 func (c *Client) SendCommand(cmd *Command, format string, args ...any) error {
-	err := c.send(command{finish: cmd.Finish, rock: cmd.Rock, extra: cmd}, format, args)
+	err := c.send(command{extra: cmd}, format, args)
 	if err == nil && cmd.Timeout > 0 {
 		cmd.due = c.now() + instant(cmd.Timeout)
 		c.timed++
@@ -72,7 +71,7 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	number := c.pending.next
 	buf := c.out.open()
 	begin := len(buf.b)
-	b := append(buf.b, c.prefix...)
+	b := append(buf.b, c.prefix.bytes()...)
 	b = strconv.AppendUint(b, number, 10)
 	b = append(b, ' ')
 	text := len(b)

@@ -1,7 +1,7 @@
 // Package conntest is a scripted server for tests of programs that use package
-// conn. There is no network, no goroutine and no clock in it: the test, the
-// server and the client take turns on one goroutine, over a socketpair, so that
-// a test does the same thing every time.
+// conn. There is no network, no goroutine and no real time in it: the test, the
+// server and the client take turns on one goroutine, over a socketpair, and the
+// client's [Clock] is moved by hand, so that a test does the same thing every time.
 //
 //	func TestNoop(t *testing.T) {
 //		c, s := conntest.New(t, &conn.Dialer{})
@@ -14,6 +14,9 @@
 //			S: a1 OK done
 //		`)
 //	}
+//
+// [Server.Play] lists what a script can say. [Server.Join] puts the client in a
+// loop, for programs that live in one.
 //
 // What a server sends arrives cut in ways that no test can foresee. [EveryCut]
 // runs a test with the server's bytes whole, one by one, and cut in two at each

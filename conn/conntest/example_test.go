@@ -1,11 +1,14 @@
 package conntest_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/imclient/imclient/conn"
 	"github.com/imclient/imclient/conn/conntest"
+	"github.com/imclient/imclient/reactor"
 )
 
 // The test of a program that counts new mail, say, looks like this one.
@@ -31,4 +34,89 @@ func TestScript(t *testing.T) {
 			t.Errorf("callbacks get the replies in order\n got: %q\nwant: %q", got, want)
 		}
 	})
+}
+
+// A server that falls silent: what it says in time extends the wait, and then the
+// command and the connection end.
+func ExampleServer_Play() {
+	t := new(exampleT) // in a test: its *testing.T
+	defer t.end()
+
+	var log conntest.Log
+	c, s := conntest.New(t, &conn.Dialer{
+		Callbacks: []conn.Callback{{Keyword: "EXISTS", Flags: conn.CallbackNumbered, Proc: log.Proc("new mail")}},
+		OnClose:   log.OnClose,
+		Timeouts:  conn.Timeouts{Command: time.Minute},
+	})
+	if err := c.Send(log.Proc("NOOP"), nil, "NOOP"); err != nil {
+		t.Fatalf("Send: %v", err)
+	}
+	s.Play(`
+		S: * OK ready
+		C: a1 NOOP
+		T+ 59s
+		S: * 3 EXISTS
+		T+ 59s
+	`)
+	fmt.Println("alive:", c.Err() == nil)
+	s.Play(`T+ 1s`)
+	for _, line := range log.Take() {
+		fmt.Println(line)
+	}
+	// Output:
+	// alive: true
+	// new mail 3 EXISTS ""
+	// NOOP EOF "" conn: no progress for 1m0s while waiting: command
+	// closed: conn: no progress for 1m0s while waiting: command
+}
+
+// A program that lives in a loop is tested there: the server's methods turn the
+// loop, with all that the program has put in it.
+func ExampleServer_Join() {
+	t := new(exampleT) // in a test: its *testing.T
+	defer t.end()
+
+	l, err := reactor.New()
+	if err != nil {
+		t.Fatalf("a loop: %v", err)
+	}
+	defer l.Close()
+	mailbox, inbox := conntest.New(t, &conn.Dialer{})
+	pager, page := conntest.New(t, &conn.Dialer{})
+	inbox.Join(l)
+	page.Join(l)
+	mailbox.AddCallback(conn.Callback{Keyword: "EXISTS", Flags: conn.CallbackNumbered, Proc: func(_ *conn.Client, _ any, r *conn.Reply) {
+		if err := pager.Send(nil, nil, "APPEND pager %l", fmt.Appendf(nil, "mail %d", r.MsgNo)); err != nil {
+			t.Fatalf("Send: %v", err)
+		}
+	}})
+	inbox.Play(`S: * 3 EXISTS`)
+	page.Play(`
+		C: a1 APPEND pager {6}
+		S: + go on
+		C: mail 3
+		S: a1 OK
+		S!
+	`)
+	fmt.Println("pager:", pager.Err())
+	fmt.Println("mailbox:", mailbox.Err())
+	// Output:
+	// pager: read: connection reset by peer
+	// mailbox: <nil>
+}
+
+// exampleT stands in for the *testing.T that an example does not have.
+type exampleT struct {
+	testing.TB
+	cleanups []func()
+}
+
+func (t *exampleT) Helper()                           {}
+func (t *exampleT) Cleanup(f func())                  { t.cleanups = append(t.cleanups, f) }
+func (t *exampleT) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+func (t *exampleT) end() {
+	for _, f := range slices.Backward(t.cleanups) {
+		f()
+	}
 }

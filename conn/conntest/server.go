@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,6 +19,7 @@ type Server struct {
 	tb     testing.TB
 	client *conn.Client
 	turn   func() (bool, error) // one event of the client
+	clock  *Clock               // nil: the test's Dialer has one
 	fd     int                  // -1 after HangUp
 	cut    *Cut
 	sent   int          // bytes, for cut
@@ -25,8 +27,9 @@ type Server struct {
 	buf    [1 << 14]byte
 }
 
-// New returns a client, made by d, and the server that it is connected to. Tags
-// begin with "a" if d names no prefix. Both are closed when the test ends.
+// New returns a client, made by a copy of d, and the server that it is connected
+// to. Where d says nothing of them, tags begin with "a" and the client's time
+// stands still but for [Server.Advance]. Both are closed when the test ends.
 func New(tb testing.TB, d *conn.Dialer) (*conn.Client, *Server) {
 	tb.Helper()
 	return NewCut(tb, d, nil)
@@ -35,18 +38,24 @@ func New(tb testing.TB, d *conn.Dialer) (*conn.Client, *Server) {
 // NewCut is New for a test that [EveryCut] runs.
 func NewCut(tb testing.TB, d *conn.Dialer, cut *Cut) (*conn.Client, *Server) {
 	tb.Helper()
-	if d.TagPrefix == "" {
-		d.TagPrefix = "a"
+	own := *d
+	if own.TagPrefix == "" {
+		own.TagPrefix = "a"
+	}
+	var clock *Clock
+	if own.Now == nil {
+		clock = new(Clock)
+		own.Now = clock.Now
 	}
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		tb.Fatalf("socketpair: %v", err)
 	}
-	c, err := d.Attach(ends[0], "server.test")
+	c, err := own.Attach(ends[0], "server.test")
 	if err != nil {
 		tb.Fatalf("Attach: %v", err)
 	}
-	s := &Server{tb: tb, client: c, turn: c.TryProcessOneEvent, fd: ends[1], cut: cut}
+	s := &Server{tb: tb, client: c, turn: c.TryProcessOneEvent, clock: clock, fd: ends[1], cut: cut}
 	tb.Cleanup(func() {
 		_ = c.Close()
 		s.HangUp()
@@ -73,8 +82,11 @@ func (s *Server) Join(l *reactor.Loop) {
 //	C-         the client must have sent nothing more
 //	S.         the server hangs up
 //	S!         the server resets the connection
+//	T+ 30s     time passes, by the client's clock
 //
-// Blank lines and lines that begin with "#" say nothing.
+// After each of them the client has done all that there is to do. What is sent
+// is cut as the test's [Cut] says. Blank lines and lines that begin with "#" say
+// nothing.
 func (s *Server) Play(script string) {
 	s.tb.Helper()
 	for line := range strings.Lines(script) {
@@ -103,8 +115,14 @@ func (s *Server) Play(script string) {
 		case "S!":
 			s.Reset()
 			s.Drive()
+		case "T+":
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				s.tb.Fatalf("conntest: script line %q: %v", line, err)
+			}
+			s.Advance(d)
 		default:
-			s.tb.Fatalf("conntest: script line %q begins with none of S: S> S. S! C: C> C- #", line)
+			s.tb.Fatalf("conntest: script line %q begins with none of S: S> S. S! C: C> C- T+ #", line)
 		}
 	}
 }
@@ -149,6 +167,17 @@ func (s *Server) write(text string) {
 			p = p[n:]
 		}
 	}
+}
+
+// Advance lets time pass, by the client's clock, and lets it process what has come
+// due. Where the test's Dialer has a clock, it is the test that moves it.
+func (s *Server) Advance(d time.Duration) {
+	s.tb.Helper()
+	if s.clock == nil {
+		s.tb.Fatalf("conntest: the client has its time from Dialer.Now")
+	}
+	s.clock.Advance(d)
+	s.Drive()
 }
 
 // Drive lets the client process all that is ready, and takes in what it sends.

@@ -52,6 +52,7 @@ func TestPlayFails(t *testing.T) {
 		"C-":                         "the client sends nothing",
 		"X: a1 NOOP":                 "begins with none of",
 		`S> \q`:                      "invalid syntax",
+		"T+ 1":                       "missing unit",
 	} {
 		got := failureOf(t, script)
 		if (got == "") != (want == "") || !strings.Contains(got, want) {
