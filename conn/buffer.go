@@ -25,6 +25,7 @@ type buffer struct {
 	start  int // of the unfinished reply, in b
 	framed int // bytes of that reply that the framer has consumed
 	head   int // length of its first piece of line; -1: not consumed yet
+	want   int // room for the next read, if more than the least
 }
 
 var bufferPools [maxBufferBits - minBufferBits + 1]sync.Pool

@@ -27,7 +27,7 @@ func (c *Client) input(s *scratch) (did bool) {
 		var n int
 		n, eof, err = c.transport.read(p)
 		did = n > 0
-		c.got(s, p[:n])
+		c.got(s, p, n)
 	default:
 		var n int
 		n, eof, err = c.transport.receive(s.in[:])
@@ -54,7 +54,7 @@ func (c *Client) drain(s *scratch) error {
 		if n == 0 || err != nil {
 			return err
 		}
-		c.got(s, p[:n])
+		c.got(s, p, n)
 	}
 	return nil
 }
@@ -72,23 +72,28 @@ func (c *Client) readInto(s *scratch) []byte {
 		c.in.b = c.in.b[:copy(c.in.b, c.in.b[c.in.start:])]
 		c.in.start = 0
 	}
-	c.in.room(max(minRead, len(c.in.b)/2))
+	c.in.room(max(minRead, len(c.in.b)/2, c.in.want))
 	return c.in.b[len(c.in.b):cap(c.in.b)]
 }
 
-// got takes bytes that were just read to where readInto said.
-func (c *Client) got(s *scratch, p []byte) {
-	if len(p) == 0 {
+// got takes n bytes that were just read to p, which is where readInto said. A
+// server that fills what it is given has more to say, and is given more next time.
+func (c *Client) got(s *scratch, p []byte, n int) {
+	if n == 0 {
 		return
 	}
 	c.stats.Reads++
-	c.stats.BytesIn += uint64(len(p))
+	c.stats.BytesIn += uint64(n)
 	c.since = c.now()
 	if c.in != nil {
-		c.in.b = c.in.b[:len(c.in.b)+len(p)]
-		p = c.in.b
+		c.in.b = c.in.b[:len(c.in.b)+n]
+		c.process(s, c.in.b)
+	} else {
+		c.process(s, p[:n])
 	}
-	c.process(s, p)
+	if n == len(p) && c.in != nil {
+		c.in.want = min(2*n, readSize)
+	}
 }
 
 // process dispatches b, which begins with an undelivered reply, and keeps what
@@ -113,7 +118,7 @@ func (c *Client) process(s *scratch, b []byte) {
 // forget gives the kept bytes back.
 func (c *Client) forget() {
 	if c.in != nil {
-		c.in.start = 0
+		c.in.start, c.in.want = 0, 0
 		c.in.release()
 		c.in = nil
 	}
