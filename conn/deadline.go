@@ -115,6 +115,14 @@ func (c *Client) earliest() *Command {
 	return first
 }
 
+// waitBegins starts the wait for an answer, unless another is on: for the
+// greeting, or for the rest of a reply. In a callback since is now already.
+func (c *Client) waitBegins() {
+	if c.state == ready && c.in == nil && !c.busy {
+		c.since = c.now()
+	}
+}
+
 // idling reports whether a dialogue waits for us, or for news, not for an
 // answer.
 func (c *Client) idling() bool {

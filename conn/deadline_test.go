@@ -16,6 +16,31 @@ func TestDeadlines(t *testing.T) {
 		left time.Duration // from now
 	}{
 		{"greeting", func(t *testing.T, r *rig) {}, "greeting", 30 * time.Second},
+		{"greeting, and a command that is sent meanwhile", func(t *testing.T, r *rig) {
+			r.clock = r.clock.Add(29 * time.Second)
+			mustSend(t, r.c, nil, "NOOP")
+			r.drive()
+		}, "greeting", time.Second},
+		{"reply begun, and a command that is sent meanwhile", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			r.say("* 1 EXI")
+			r.clock = r.clock.Add(59 * time.Second)
+			mustSend(t, r.c, nil, "NOOP")
+			r.drive()
+		}, "reply", time.Second},
+		{"reply begun, and a dialogue that is answered meanwhile", func(t *testing.T, r *rig) {
+			r.say("* OK\r\n")
+			if err := r.c.SendCommand(idle, "IDLE"); err != nil {
+				t.Fatal(err)
+			}
+			r.drive()
+			r.say("+ idling\r\n* 1 EXI")
+			r.clock = r.clock.Add(59 * time.Second)
+			if err := r.c.Continue("DONE"); err != nil {
+				t.Fatal(err)
+			}
+			r.drive()
+		}, "reply", time.Second},
 		{"nothing to wait for", func(t *testing.T, r *rig) { r.say("* OK\r\n") }, "", 0},
 		{"command", func(t *testing.T, r *rig) {
 			r.say("* OK\r\n")

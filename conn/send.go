@@ -38,7 +38,8 @@ func (cmd *Command) Detach() { cmd.Finish, cmd.OnContinue, cmd.Rock = nil, nil, 
 
 // Send queues a command (imclient_send) and never blocks. format is text with
 // the verbs of [wire.AppendCommand]; the tag and the line end are added. finish
-// is called with rock when the command completes; it may be nil.
+// is called with rock when the command completes; it may be nil. In ACAP, which
+// has no bare strings, write quoted ones by %a and [wire.AppendQuoted].
 //
 // The whole command is formatted before any of it is queued: after an error,
 // a *wire.FormatError, [ErrCleartext], [ErrBackpressure] or the reason why the
@@ -94,8 +95,8 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	cmd.size = uint32(len(buf.b) - begin)
 	cmd.verb = verbOf(b[text:])
 	c.addMarks(marks, &cmd, number)
-	if c.pending.len() == 0 && !c.busy {
-		c.since = c.now() // its wait begins; in a callback since is now
+	if c.pending.len() == 0 {
+		c.waitBegins()
 	}
 	*c.pending.add() = cmd
 	c.changed()
@@ -167,9 +168,7 @@ func (c *Client) Continue(text string) error {
 		return nil
 	}
 	m.owed--
-	if !c.busy {
-		c.since = c.now()
-	}
+	c.waitBegins()
 	c.changed()
 	return nil
 }
