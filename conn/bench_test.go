@@ -97,7 +97,7 @@ func BenchmarkLookup(b *testing.B) {
 		{"first/case=lower", "exists", true, 0},
 		{"last", "SEARCH", false, 6},
 		{"default", "VANISHED", false, 7},
-		{"default/near", "RECENT", true, 7},
+		{"default/length=same", "RECENT", true, 7},
 	} {
 		b.Run("hit="+bc.hit, func(b *testing.B) {
 			keyword := []byte(bc.keyword)

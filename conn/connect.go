@@ -159,10 +159,7 @@ func sockaddr(ip netip.Addr, port int) unix.Sockaddr {
 
 // race begins with the addresses.
 func (x *dialing) race(addrs []unix.Sockaddr) {
-	switch {
-	case x.over:
-		return
-	case x.ctx.Err() != nil:
+	if x.ctx.Err() != nil { // it has ended, or is over
 		x.end(nil, nil)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -163,6 +164,7 @@ func TestRaceBrokenOff(t *testing.T) {
 			if n.calls != 1 || n.client != nil || n.err != why {
 				t.Errorf("done gets the context's cause, once: %d calls, %v", n.calls, n.err)
 			}
+			n.over()
 		},
 		"loop closed": func(t *testing.T, n *network) {
 			attempts := len(n.socks)
@@ -293,6 +295,20 @@ func TestResolverKeepsItsList(t *testing.T) {
 	interleave(list)
 	if !slices.Equal(list, kept) {
 		t.Errorf("the resolver's list is not written to: %v, before %v", list, kept)
+	}
+}
+
+// A zone is an interface's name or its number (RFC 4007 section 11.2).
+func TestZones(t *testing.T) {
+	loopback, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for zone, want := range map[string]int{"": 0, "%lo": loopback.Index, "%4711": 4711, "%nosuchname": 0} {
+		to := sockaddr(netip.MustParseAddr("fe80::1"+zone), 143).(*unix.SockaddrInet6)
+		if int(to.ZoneId) != want {
+			t.Errorf("the zone %q is %d: %d", zone, want, to.ZoneId)
+		}
 	}
 }
 

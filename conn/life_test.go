@@ -70,6 +70,7 @@ func (k *mute) writev(_ int, iov [][]byte) (n int, err error) {
 // sentCommand is a command that the client has accepted.
 type sentCommand struct {
 	number   int
+	begin    int      // in life.text
 	extra    *Command // nil: by Send
 	detached bool
 	done     bool
@@ -83,17 +84,16 @@ type life struct {
 	rest  []string // lines
 	inner []string // lines for callbacks to come
 
-	log       []string
-	sent      []*sentCommand
-	text      []byte // of the commands, should all of each be written
-	plain     bool   // and it should: there was no dialogue, and no refusal
-	marks     int
-	fed       int // bytes from the server
-	skipped   int // by the trace
-	secrets   bool
-	lastEOF   int // the command whose EOF came last
-	completed int
-	closed    int
+	log     []string
+	sent    []*sentCommand
+	text    []byte // of the commands, should all of each be written
+	plain   bool   // and it should: there was no dialogue, and no refusal
+	marks   int
+	fed     int // bytes from the server
+	skipped int // by the trace
+	secrets bool
+	lastEOF int // the command whose EOF came last
+	closed  int
 }
 
 const fuzzSecret = "h4sh-hash"
@@ -208,7 +208,7 @@ func (l *life) play(line string) {
 }
 
 func count(arg string) int {
-	n, _ := strconv.ParseUint(arg, 10, 16)
+	n, _ := strconv.ParseUint(strings.TrimSpace(arg), 10, 16)
 	return int(n)
 }
 
@@ -292,6 +292,7 @@ func (l *life) send(kind byte, arg string) {
 // accepted notes what a command that was queued will write.
 func (l *life) accepted(cmd *sentCommand, text []byte, marks []wire.Mark) {
 	l.sent = append(l.sent, cmd)
+	cmd.begin = len(l.text)
 	if cmd.extra != nil && cmd.extra.OnContinue != nil {
 		l.plain = false
 		l.marks++
@@ -340,7 +341,8 @@ func (l *life) finished(cmd *sentCommand, r *Reply) {
 	if cmd.done || cmd.detached {
 		l.t.Errorf("a command that is over gets no reply: %d %s", cmd.number, r.Keyword)
 	}
-	switch status := wire.StatusOf([]byte(r.Keyword)); {
+	status := wire.StatusOf([]byte(r.Keyword))
+	switch {
 	case r.Keyword == "EOF":
 		cmd.done = true
 		if cmd.number <= l.lastEOF || !errors.Is(r.Err, l.c.Err()) {
@@ -349,12 +351,14 @@ func (l *life) finished(cmd *sentCommand, r *Reply) {
 		l.lastEOF = cmd.number
 	case status == wire.OK || status == wire.NO || status == wire.BAD:
 		cmd.done = true
-		l.completed++
-		l.plain = l.plain && status == wire.OK
 		if l.lastEOF > 0 {
 			l.t.Errorf("no reply comes after EOF: %d %s", cmd.number, r.Keyword)
 		}
 	}
+	if l.plain && r.Keyword != "EOF" && len(l.k.out) <= cmd.begin {
+		l.t.Errorf("a command that was not sent has no reply: %d %s", cmd.number, r.Keyword)
+	}
+	l.plain = l.plain && status != wire.NO && status != wire.BAD
 	l.called("%d %s %q %v", cmd.number, r.Keyword, r.Text, r.Err)
 }
 

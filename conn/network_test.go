@@ -25,6 +25,7 @@ type network struct {
 	d      *Dialer
 	loop   *reactor.Loop
 	cancel context.CancelCauseFunc
+	names  int           // being resolved
 	answer chan struct{} // closed: the resolver answers
 	refuse map[string]bool
 	socks  map[int]*sock
@@ -73,6 +74,8 @@ func newNetwork(t *testing.T, d *Dialer) *network {
 // dial begins to connect to a host that has the addresses with these names.
 func (n *network) dial(names string) {
 	n.d.Resolve = func(ctx context.Context, _ string) ([]netip.Addr, error) {
+		n.names++
+		defer func() { n.names-- }()
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -167,13 +170,32 @@ func (n *network) play(line string) {
 		if n.calls != 1 || n.err != nil || len(n.socks) != 1 || n.nameOf(int(n.client.transport.fd)) != rest {
 			n.t.Fatalf("done is called once, with a connection to %s, and the losers are closed: %d calls, %v, %d sockets", rest, n.calls, n.err, len(n.socks))
 		}
+		n.over()
 	case "fails":
 		n.turn()
 		if n.calls != 1 || n.client != nil || len(n.socks) != 0 || failure(n.err) != rest {
 			n.t.Fatalf("done is called once, with %q, and nothing is left: %d calls, %v, %d sockets", rest, n.calls, n.err, len(n.socks))
 		}
+		n.over()
 	default:
 		n.t.Fatalf("unknown line %q", line)
+	}
+}
+
+// over fails if connecting goes on though done was called: a loop that was not
+// closed has the client, if there is one, and the client's deadline.
+func (n *network) over() {
+	n.t.Helper()
+	var client time.Time
+	sources := 0
+	if n.client != nil {
+		client, _ = n.client.NextDeadline()
+		sources = 1
+	}
+	at, _ := n.loop.NextDeadline()
+	if got := n.loop.Stats().Sources; !at.Equal(client) || got != sources || n.names != 0 {
+		n.t.Errorf("nothing goes on: the loop has %d sources, want %d, a deadline at %v, want %v; %d names are being resolved",
+			got, sources, at, client, n.names)
 	}
 }
 
