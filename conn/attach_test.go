@@ -54,6 +54,12 @@ func TestAttachErrors(t *testing.T) {
 	defer unix.Close(ends[0])
 	defer unix.Close(ends[1])
 	closed := ends[1] + 1000
+	datagrams, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(datagrams[0])
+	defer unix.Close(datagrams[1])
 	for _, tc := range []struct {
 		name   string
 		fd     int
@@ -64,9 +70,11 @@ func TestAttachErrors(t *testing.T) {
 		{"a closed one", closed, "", unix.EBADF},
 		{"a file", int(file.Fd()), "", unix.ENOTSOCK},
 		{"an unconnected socket", unconnected, "", unix.ENOTCONN},
+		{"a socket for datagrams", datagrams[0], "", conn.ErrMisuse},
 		{"a socket with the TagPrefix 1", ends[0], "1", conn.ErrMisuse},
 		{"a socket with the TagPrefix a1", ends[0], "a1", conn.ErrMisuse},
 		{"a socket with the TagPrefix *", ends[0], "*", conn.ErrMisuse},
+		{"a socket with a TagPrefix of 8 letters", ends[0], "abcdefgh", conn.ErrMisuse},
 		{"a socket with a TagPrefix of two words", ends[0], "a b", conn.ErrMisuse},
 		{"a socket with a TagPrefix that is not ASCII", ends[0], "ü", conn.ErrMisuse},
 	} {

@@ -46,7 +46,7 @@ func newBuffer(n int) *buffer {
 // was made for; it goes where its capacity belongs.
 func (b *buffer) release() {
 	if b.secret {
-		clear(b.b)
+		clear(b.b[:cap(b.b)]) // what was moved down has left a copy behind
 		b.secret = false
 	}
 	class := bits.Len(uint(cap(b.b))) - 1
@@ -55,6 +55,16 @@ func (b *buffer) release() {
 	}
 	b.b = b.b[:0]
 	bufferPools[class-minBufferBits].Put(b)
+}
+
+// replace takes over grown, which an append to b has made. secret says that it
+// holds one now; then nothing may stay behind in the memory that it outgrew.
+func (b *buffer) replace(grown []byte, secret bool) {
+	b.secret = b.secret || secret
+	if b.secret && cap(grown) != cap(b.b) {
+		clear(b.b[:cap(b.b)])
+	}
+	b.b = grown
 }
 
 // room makes place for n more bytes behind the contents, by doubling, so that
@@ -74,8 +84,9 @@ func (b *buffer) room(n int) {
 type scratch struct {
 	in     [readSize]byte
 	reply  Reply
-	budget int // replies that may still be dispatched
-	head   int // like buffer.head, of the reply that is being framed
+	budget int  // replies that may still be dispatched
+	filled bool // there may be more to read
+	head   int  // like buffer.head, of the reply that is being framed
 	iov    [maxIOV][]byte
 }
 

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"bytes"
 	"strings"
 	"unique"
 
@@ -34,8 +35,15 @@ func (k *capabilities) has(name string) bool {
 	return false
 }
 
-// learn takes over a new list, whatever was known before.
+// maxList is the longest list that is kept, in bytes: idle connections keep it.
+const maxList = 8192
+
+// learn takes over a new list, whatever was known before. One that is too long, or
+// has a literal in it, is no list.
 func (k *capabilities) learn(list []byte, fresh bool) {
+	if len(list) > maxList || bytes.IndexByte(list, '\n') >= 0 {
+		return
+	}
 	k.list = unique.Make(string(list))
 	k.plus, k.minus, k.fresh = k.has("LITERAL+"), k.has("LITERAL-"), fresh
 }
@@ -88,9 +96,9 @@ func (c *Client) loggingIn() bool {
 	return c.state == ready && oldest != nil && (oldest.verb == login || oldest.verb == authenticate) && c.out.position() >= oldest.end
 }
 
-// loggedIn forgets what a server said to a stranger.
-func (c *Client) loggedIn() {
-	if !c.capable.fresh {
+// loggedIn forgets what a server said to a stranger, once that has logged in.
+func (c *Client) loggedIn(ok bool) {
+	if ok && !c.capable.fresh {
 		c.capable = capabilities{}
 	}
 	c.capable.fresh = false

@@ -112,6 +112,24 @@ func TestCapabilities(t *testing.T) {
 			want:  []string{`a1 NO "done"`},
 			check: knows("IMAP4rev1"),
 		}, {
+			says: "what came with a refused LOGIN is forgotten by the next, like all that a stranger was told",
+			dial: quiet,
+			send: commands("LOGIN a b", "NOOP", "LOGIN a c"),
+			script: `
+				S: * OK hello
+				C: a1 LOGIN a b
+				S: * CAPABILITY OLD
+				S: a1 NO done
+				S: a2 OK done
+				S: a3 OK done`,
+			want:  []string{`a1 NO "done"`, `a2 OK "done"`, `a3 OK "done"`},
+			check: knows(""),
+		}, {
+			says:   "a list with a literal in it is none",
+			dial:   quiet,
+			script: "S: * CAPABILITY A\nS> * CAPABILITY {1}\\r\\nX\\r\\n",
+			check:  knows("A"),
+		}, {
 			says: "AUTHENTICATE is a login",
 			dial: quiet,
 			send: commands("AUTHENTICATE X-NONE"),
@@ -123,6 +141,17 @@ func TestCapabilities(t *testing.T) {
 			check: knows(""),
 		},
 	})
+}
+
+// A server cannot make an idle connection keep more than a list is long.
+func TestLongestCapabilities(t *testing.T) {
+	for _, tc := range []struct{ n, want int }{{8192, 8192}, {8193, 0}} {
+		c, s := conntest.New(t, &conn.Dialer{})
+		s.Send("* CAPABILITY " + strings.Repeat("X", tc.n) + "\r\n")
+		if got := len(c.Capabilities()); got != tc.want {
+			t.Errorf("of a list of %d bytes are kept: %d, not %d", tc.n, got, tc.want)
+		}
+	}
 }
 
 // How a literal is announced, by what the server said and the caller wants.

@@ -1,7 +1,9 @@
 package conn
 
 import (
+	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -57,18 +59,56 @@ func TestCleartext(t *testing.T) {
 	}
 }
 
-// A buffer that held a secret is wiped before it goes back to the pool.
+// Memory that held a secret is wiped before others get it, wherever it was.
 func TestSecretWiped(t *testing.T) {
-	r := newRig(t, &Dialer{}, nil)
-	mustSend(t, r.c, nil, "LOGIN %s %p", "alice", "hunter2")
-	held := r.c.out.buf.b
-	r.drive()
-	if r.heard() != "a1 LOGIN alice hunter2\r\n" {
-		t.Fatal("LOGIN is sent")
-	}
-	for _, b := range held {
-		if b != 0 {
-			t.Fatalf("the buffer is wiped once it is written: %q", held)
-		}
+	filler := strings.Repeat("x", 900)
+	for _, tc := range []struct {
+		says string
+		do   func(r *rig) (held []byte)
+	}{
+		{"written", func(r *rig) []byte {
+			mustSend(t, r.c, nil, "LOGIN %s %p", "alice", "hunter2")
+			held := r.c.out.buf.b
+			r.drive()
+			return held
+		}},
+		{"moved down as the front was written", func(r *rig) []byte {
+			for range 3 {
+				mustSend(t, r.c, nil, "X %s", filler)
+			}
+			mustSend(t, r.c, nil, "LOGIN %s %p", "alice", "hunter2")
+			held := r.c.out.buf.b
+			r.maxWrite = 2400
+			if _, err := r.c.TryProcessOneEvent(); err != nil {
+				t.Fatal(err)
+			}
+			mustSend(t, r.c, nil, "NOOP")
+			r.drive()
+			return held[:cap(held)]
+		}},
+		{"outgrown", func(r *rig) []byte {
+			mustSend(t, r.c, nil, "LOGIN %s %p", "alice", "hunter2")
+			held := r.c.out.buf.b
+			for range 10 {
+				mustSend(t, r.c, nil, "X %s", filler)
+			}
+			r.drive()
+			return held[:cap(held)]
+		}},
+		{"formatted and refused", func(r *rig) []byte {
+			mustSend(t, r.c, nil, "NOOP")
+			held := r.c.out.buf.b
+			if err := r.c.Send(nil, nil, "LOGIN %p %s", "hunter2", "nul\x00"); err == nil {
+				t.Fatal("NUL is refused")
+			}
+			return held[:cap(held)]
+		}},
+	} {
+		t.Run(tc.says, func(t *testing.T) {
+			r := newRig(t, &Dialer{}, nil)
+			if held := tc.do(r); bytes.Contains(held, []byte("hunter2")) {
+				t.Errorf("the memory is wiped: %q", held)
+			}
+		})
 	}
 }

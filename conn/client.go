@@ -2,6 +2,7 @@ package conn
 
 import (
 	"io"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -62,10 +63,7 @@ type Flags uint8
 const NonSyncLiteral Flags = 1
 
 // SetFlags sets flags (imclient_setflags). Legal in a callback.
-func (c *Client) SetFlags(f Flags) {
-	c.flags |= f
-	c.syncOnly = c.syncOnly && f&NonSyncLiteral == 0
-}
+func (c *Client) SetFlags(f Flags) { c.flags |= f }
 
 // ClearFlags clears flags (imclient_clearflags). Without NonSyncLiteral every
 // literal waits, even if the server says that it need not. Legal in a callback.
@@ -86,12 +84,12 @@ func (c *Client) Err() error { return c.err }
 // GetSelectInfo returns the descriptor to wait for input on, and whether to
 // wait for output as well (imclient_getselectinfo). The second is true only
 // while something could be sent; what waits for the server's "+" does not
-// count. After the end the descriptor is -1.
+// count. After the end the descriptor is -1. Legal in a callback.
 func (c *Client) GetSelectInfo() (fd int, wantToWrite bool) {
 	return int(c.transport.fd), c.state < closing && (c.out.sendable() || c.transport.pending())
 }
 
-// Interest is GetSelectInfo in full: what to wait for.
+// Interest is GetSelectInfo in full: what to wait for. Legal in a callback.
 func (c *Client) Interest() (fd int, read, write bool) {
 	fd, write = c.GetSelectInfo()
 	return fd, c.state < closing, write
@@ -114,7 +112,8 @@ func (c *Client) changed() {
 // and the output that the callbacks of an input event caused. It waits for an
 // event if there is none. Callbacks run in it. The error is the connection's
 // end, see Err; [ErrReentrant] in one of its own callbacks; [ErrInLoop] when a
-// loop drives it.
+// loop drives it; an *os.SyscallError of poll(2), after which the connection
+// lives on.
 func (c *Client) ProcessOneEvent() error {
 	if c.notify != nil {
 		return ErrInLoop
@@ -142,7 +141,7 @@ func (c *Client) await() error {
 		timeout = max(t.Sub(c.clock()), 0)
 	}
 	_, err := c.transport.k.poll(fd, events, timeout)
-	return err
+	return os.NewSyscallError("poll", err)
 }
 
 // TryProcessOneEvent is ProcessOneEvent without waiting: false when nothing
@@ -176,13 +175,17 @@ func (c *Client) unwind() {
 	}
 }
 
-// event reads before it writes: what the server said before it can have seen
-// a command must not pass for the answer to it.
+// event reads before it writes, and does not write while more may have been
+// said: what the server said before it can have seen a command must not pass for
+// the answer to it.
 func (c *Client) event() bool {
 	s := scratchPool.Get().(*scratch)
 	defer scratchPool.Put(s)
 	read := c.input(s)
-	if c.state >= closing {
+	if c.timed > 0 {
+		c.expired() // a command's own Timeout has nothing to do with what came
+	}
+	if c.state >= closing || c.backlog || s.filled {
 		return read
 	}
 	wrote, err := c.flush(s)

@@ -223,8 +223,7 @@ func (x *dialing) try(to unix.Sockaddr) error {
 		return err
 	}
 	if err := k.connect(fd, to); err == nil {
-		x.won(a)
-		return nil
+		return x.won(a)
 	} else if err != unix.EINPROGRESS {
 		a.close()
 		return os.NewSyscallError("connect", err)
@@ -250,24 +249,27 @@ func (x *dialing) prepare(k kernel, fd, domain int) error {
 	return nil
 }
 
-// won makes a Client of the first attempt that connected.
-func (x *dialing) won(a *attempt) {
+// won makes a Client of the first attempt that connected. The error is one that
+// leaves hope in other addresses: a peer that has gone again.
+func (x *dialing) won(a *attempt) error {
 	if x.ctx.Err() != nil {
 		a.close()
 		x.end(nil, nil)
-		return
+		return nil
 	}
 	fd := a.release()
 	c, err := x.d.Attach(fd, x.name)
-	if err == nil {
-		err = x.loop.Add(c)
-	}
-	if err != nil { // nobody has seen the Client, so OnClose need not hear of it
+	if err != nil {
 		_ = a.k.close(fd)
+		return err
+	}
+	if err := x.loop.Add(c); err != nil { // which no other address can help
+		_ = a.k.close(fd) // nobody has seen the Client, so OnClose need not hear of it
 		x.end(nil, err)
-		return
+		return nil
 	}
 	x.end(c, nil)
+	return nil
 }
 
 // end is the only way out: it stops everything that is under way and reports.
@@ -337,7 +339,10 @@ func (a *attempt) TryProcessOneEvent() (bool, error) {
 		x.next()
 		return true, nil
 	}
-	x.won(a)
+	if err := x.won(a); err != nil {
+		x.failed(a.to, err)
+		x.next()
+	}
 	return true, nil
 }
 

@@ -14,8 +14,8 @@ type Timeouts struct {
 	Connect time.Duration
 	// Greeting: from the connection until the first reply; 30 s.
 	Greeting time.Duration
-	// Command: silence while a command is pending, counted from the last byte
-	// that came, or from the command if that is later; 5 min. A dialogue whose
+	// Command: silence while a command is pending, counted from the last byte that
+	// came, or from the first pending command if that is later; 5 min. A dialogue whose
 	// "+" has come is exempt: in IDLE silence is what one waits for, and a dead
 	// peer is the kernel's to find (TCP keepalive).
 	Command time.Duration
@@ -66,7 +66,7 @@ var past = time.Unix(0, 0)
 // NextDeadline returns when ProcessOneEvent or TryProcessOneEvent wants to be
 // called though nothing is ready on the descriptor; a time in the past means
 // now: there are whole replies, or last callbacks, that wait for a call. false:
-// there is no such time.
+// there is no such time. Legal in a callback.
 func (c *Client) NextDeadline() (time.Time, bool) {
 	if c.backlog || c.state == closing || c.state == closed {
 		return past, true

@@ -1,7 +1,9 @@
 package conn
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -157,6 +159,58 @@ func TestDeadlines(t *testing.T) {
 				t.Fatalf("the wait %q ends in time: %v", tc.wait, err)
 			}
 		})
+	}
+}
+
+// A greeting must come whole in its time, drop by drop too.
+func TestGreetingDrips(t *testing.T) {
+	r := newRig(t, &Dialer{}, nil)
+	for _, b := range "* OK h" {
+		r.clock = r.clock.Add(5 * time.Second)
+		r.say(string(b))
+	}
+	r.clock = r.clock.Add(5 * time.Second)
+	var timeout *TimeoutError
+	if r.drive(); !errors.As(r.c.Err(), &timeout) || timeout.Wait != "greeting" {
+		t.Errorf("a greeting is due 30 s after connecting: %v", r.c.Err())
+	}
+}
+
+// A Command may be used again once it has completed.
+func TestCommandAgain(t *testing.T) {
+	r := newRig(t, &Dialer{}, nil)
+	r.say("* OK\r\n")
+	calls := 0
+	cmd := &Command{Timeout: time.Second, Finish: func(*Client, any, *Reply) { calls++ }}
+	for i, d := range []time.Duration{time.Second, 0, time.Minute, time.Second} {
+		cmd.Timeout = d
+		if err := r.c.SendCommand(cmd, "NOOP"); err != nil {
+			t.Fatal(err)
+		}
+		r.drive()
+		at, _ := r.c.NextDeadline()
+		if left, want := at.Sub(r.clock), cmp.Or(d, 5*time.Minute); left != want {
+			t.Errorf("use %d has its own timeout: %v, not %v", i+1, left, want)
+		}
+		r.say(fmt.Sprintf("a%d OK\r\n", i+1))
+		if r.c.timed != 0 || calls != i+1 {
+			t.Errorf("use %d is over: %d timed, %d calls", i+1, r.c.timed, calls)
+		}
+		r.clock = r.clock.Add(time.Hour)
+	}
+}
+
+// A command's own timeout comes whatever else the server has to say.
+func TestCommandTimeoutInFlood(t *testing.T) {
+	r := newRig(t, &Dialer{}, nil)
+	r.say("* OK\r\n")
+	if err := r.c.SendCommand(&Command{Timeout: time.Second}, "NOOP"); err != nil {
+		t.Fatal(err)
+	}
+	r.clock = r.clock.Add(time.Second)
+	var timeout *TimeoutError
+	if r.say("* 1 EXISTS\r\n"); !errors.As(r.c.Err(), &timeout) {
+		t.Errorf("the command is late: %v", r.c.Err())
 	}
 }
 

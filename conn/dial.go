@@ -22,7 +22,9 @@ type Dialer struct {
 	// OnClose is called once, last of all callbacks, with the reason why the
 	// connection ended (see [Client.Err]).
 	OnClose func(c *Client, err error)
-	// Warn is told what a person should know and no error says. nil: nobody is.
+	// Warn is told what a person should know and no error says: so far, that a
+	// server says what it should not, at the first line of it that is skipped. Like
+	// Trace, it must not drive the connection. nil: nobody is told.
 	Warn func(c *Client, text string)
 	// Trace gets the protocol line by line, without line ends: "C: " and "S: "
 	// lines, and "# " for remarks. What was sent as a secret shows as "***" and
@@ -41,8 +43,8 @@ type Dialer struct {
 	// Limits bound what a server may send.
 	Limits wire.Limits
 	// JunkAllowance is how many lines that are no reply of ours are skipped
-	// between two completed commands before they end the connection. 0 means 16,
-	// a negative number none.
+	// between two completed commands before they end the connection, at most
+	// 65,000. 0 means 16, a negative number none.
 	JunkAllowance int
 	// MaxQueued bounds the bytes of commands that are queued and not written, those
 	// that %l and %L refer to not counted: Send refuses when more are. 0 means 16
@@ -68,6 +70,7 @@ type Dialer struct {
 
 const (
 	defaultJunkAllowance = 16
+	maxJunkAllowance     = 65_000 // a uint16 counts
 	defaultMaxQueued     = 16 << 20
 )
 
@@ -85,7 +88,7 @@ func (d *Dialer) junkAllowance() int {
 	if d.JunkAllowance == 0 {
 		return defaultJunkAllowance
 	}
-	return max(d.JunkAllowance, 0)
+	return min(max(d.JunkAllowance, 0), maxJunkAllowance)
 }
 
 func (d *Dialer) system() kernel {
@@ -102,7 +105,8 @@ func Connect(host, port string) (*Client, error) { return new(Dialer).Connect(ho
 // connection stands or all addresses have failed. host is a name, an address,
 // or the path of a unix socket, which begins with "/". port is a number or a
 // service's name; "" is "143". The greeting is not read: it is the first
-// untagged reply.
+// untagged reply. It must not be called in a callback: it would hold up all other
+// connections.
 //
 // The page's -1 is [ErrHostNotFound], its -2 [ErrServiceNotFound], its errno an
 // *os.SyscallError; [*TimeoutError] when Dialer.Timeouts ends the wait.
@@ -118,30 +122,36 @@ func (d *Dialer) Connect(host, port string) (*Client, error) {
 	d.ConnectAsync(context.Background(), l, host, port, func(c *Client, err error) {
 		client, result, done = c, err, true
 	})
-	for !done {
-		if err := l.ProcessOneEvent(); err != nil {
-			return nil, err
-		}
+	for err == nil && !done {
+		err = l.ProcessOneEvent()
 	}
-	if result != nil {
-		return nil, result
+	if err == nil {
+		err = result
 	}
-	if err := l.Remove(client); err != nil {
-		return nil, err
+	if err == nil {
+		err = l.Remove(client)
 	}
-	return client, nil
+	if err != nil && client != nil {
+		_ = client.Close()
+		client = nil
+	}
+	return client, err
 }
 
 // Attach makes a Client of a connected stream socket: TCP, a unix socket, an
 // end of a socketpair. serverName is the name for TLS and Kerberos. The Client
 // owns fd from then on; after an error it is still the caller's. Errors are
-// *os.SyscallError and [ErrMisuse] (a bad TagPrefix).
+// *os.SyscallError and [ErrMisuse] (a bad TagPrefix, a socket that is no stream).
+// Legal in a callback.
 func (d *Dialer) Attach(fd int, serverName string) (*Client, error) {
 	prefix, err := d.tagPrefix()
 	if err != nil {
 		return nil, err
 	}
 	k := d.system()
+	if err := k.stream(fd); err != nil {
+		return nil, err
+	}
 	peer, err := k.peer(fd)
 	if err != nil {
 		return nil, os.NewSyscallError("getpeername", err)

@@ -59,7 +59,7 @@ type TimeoutError struct {
 }
 
 func (e *TimeoutError) Error() string {
-	return "conn: no progress for " + e.Was.String() + " while waiting: " + e.Wait
+	return "conn: timed out after " + e.Was.String() + ", waiting for: " + e.Wait
 }
 
 // Timeout reports true (net.Error).

@@ -207,16 +207,64 @@ func TestAnswerToUnwrittenCommand(t *testing.T) {
 
 // The greeting and the guess come in one read, before the command can be sent.
 func TestGuessedTag(t *testing.T) {
-	var log conntest.Log
-	c, s := conntest.New(t, &conn.Dialer{Callbacks: []conn.Callback{{Keyword: "OK", Proc: func(c *conn.Client, _ any, _ *conn.Reply) {
-		if err := c.Send(told(&log, "a1"), nil, "NOOP"); err != nil {
-			t.Error(err)
+	for _, tc := range []struct {
+		says   string
+		before int // replies between the greeting and the guess
+		loop   bool
+	}{
+		{"the guess follows the greeting", 0, false},
+		{"the guess lies behind what one read takes", 14_000, false},
+		{"the guess lies behind what a turn dispatches", 300, true},
+		{"the guess lies behind what one read of a loop takes", 14_000, true},
+	} {
+		t.Run(tc.says, func(t *testing.T) {
+			var log conntest.Log
+			c, server := pair(t, &conn.Dialer{TagPrefix: "a", Callbacks: []conn.Callback{{Keyword: "OK", Proc: func(c *conn.Client, _ any, _ *conn.Reply) {
+				if err := c.Send(told(&log, "a1"), nil, "NOOP"); err != nil {
+					t.Error(err)
+				}
+			}}}})
+			if tc.loop {
+				c.SetNotify(func() {})
+			}
+			server.write(t, "* OK ready\r\n"+strings.Repeat("* X\r\n", tc.before)+"a1 OK guessed\r\n")
+			var err error
+			for did := true; did && err == nil; {
+				did, err = c.TryProcessOneEvent()
+			}
+			same(t, "what was received is processed before a new command is written", log.Take(), []string{"a1 EOF: syntax, safe to retry"})
+			if got := server.read(t); got != "" {
+				t.Errorf("nothing is written\n got: %q", got)
+			}
+			if got := kind(c.Err()); got != "syntax" {
+				t.Errorf("a guessed tag ends the connection\n got: %v", c.Err())
+			}
+		})
+	}
+}
+
+// Warn is told of the first line that is skipped, and of no other.
+func TestWarn(t *testing.T) {
+	var warnings []string
+	d := &conn.Dialer{Warn: func(_ *conn.Client, text string) { warnings = append(warnings, text) }}
+	_, s := conntest.New(t, d)
+	s.Play("S: * OK\nS: what\nS: + and\nS: a7 OK so")
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "what") {
+		t.Errorf("a person is told once\n got: %q", warnings)
+	}
+}
+
+// The allowance holds up to the largest that there is.
+func TestLargestAllowance(t *testing.T) {
+	for _, allowance := range []int{65_000, 1 << 40} {
+		c, s := conntest.New(t, &conn.Dialer{JunkAllowance: allowance})
+		s.Send(strings.Repeat("junk\r\n", 65_000))
+		if c.Err() != nil {
+			t.Errorf("65,000 lines are within an allowance of %d: %v", allowance, c.Err())
 		}
-	}}}})
-	s.Send("* OK ready\r\na1 OK guessed\r\n")
-	same(t, "what was received is processed before a new command is written", log.Take(), []string{"a1 EOF: syntax, safe to retry"})
-	s.ExpectNothing()
-	if got := kind(c.Err()); got != "syntax" {
-		t.Errorf("a guessed tag ends the connection\n got: %v", c.Err())
+		s.Send("junk\r\n")
+		if kind(c.Err()) != "syntax" {
+			t.Errorf("one more is not: %v", c.Err())
+		}
 	}
 }

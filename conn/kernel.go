@@ -19,6 +19,8 @@ type kernel interface {
 	connect(fd int, to unix.Sockaddr) error
 	// socketError reads and clears the pending error: the outcome of connect.
 	socketError(fd int) error
+	// stream fails unless fd is a stream socket: an *os.SyscallError or ErrMisuse.
+	stream(fd int) error
 	// peer is the address of the other side.
 	peer(fd int) (unix.Sockaddr, error)
 	setsockopt(fd, level, option, value int) error

@@ -1,6 +1,8 @@
 package conn
 
 import (
+	"fmt"
+	"os"
 	"syscall"
 	"time"
 	"unsafe"
@@ -38,6 +40,14 @@ func (system) socketError(fd int) error {
 	return err
 }
 
+func (system) stream(fd int) error {
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err == nil && kind != unix.SOCK_STREAM {
+		return fmt.Errorf("%w: descriptor %d is no stream socket", ErrMisuse, fd)
+	}
+	return os.NewSyscallError("getsockopt", err)
+}
+
 func (system) peer(fd int) (unix.Sockaddr, error) { return unix.Getpeername(fd) }
 
 func (system) setsockopt(fd, level, option, value int) error {
@@ -45,8 +55,7 @@ func (system) setsockopt(fd, level, option, value int) error {
 }
 
 // read and write skip the scheduler's bookkeeping for system calls that may
-// block: on a non-blocking socket they cannot, and at sixteen commands a
-// system call that bookkeeping is a tenth of the cost of a command.
+// block: on a non-blocking socket they cannot.
 func (system) read(fd int, p []byte) (int, error) {
 	return rawIO(unix.SYS_READ, fd, unsafe.Pointer(unsafe.SliceData(p)), len(p))
 }

@@ -15,23 +15,23 @@ const replyBudget = 256
 // input is one input event: at most one read, and the dispatch of what it
 // brought. It reports whether there was anything.
 func (c *Client) input(s *scratch) (did bool) {
-	s.budget = replyBudget
+	s.budget, s.filled = replyBudget, false
 	var eof bool
 	var err error
 	switch {
 	case c.backlog:
 		c.process(s, c.in.b[c.in.start:])
-		did = true
+		did, s.filled = true, true // what came since has not been read
 	case !c.transport.layered():
 		p := c.readInto(s)
 		var n int
 		n, eof, err = c.transport.read(p)
-		did = n > 0
+		did, s.filled = n > 0, n == len(p)
 		c.got(s, p, n)
 	default:
 		var n int
 		n, eof, err = c.transport.receive(s.in[:])
-		did = n > 0
+		did, s.filled = n > 0, n == len(s.in)
 	}
 	if err == nil && c.transport.layered() {
 		err = c.drain(s)
@@ -84,7 +84,9 @@ func (c *Client) got(s *scratch, p []byte, n int) {
 	}
 	c.stats.Reads++
 	c.stats.BytesIn += uint64(n)
-	c.since = c.now()
+	if c.state != greeting { // which must come whole in its time
+		c.since = c.now()
+	}
 	if c.in != nil {
 		c.in.b = c.in.b[:len(c.in.b)+n]
 		c.process(s, c.in.b)
@@ -197,6 +199,7 @@ func (c *Client) deliver(s *scratch, reply []byte, head int) {
 	}
 	if c.state == greeting { // whatever it was that came
 		c.setState(ready)
+		c.since = c.now()
 	}
 	if err != nil {
 		c.skip(&c.stats.Junk.Malformed, err)
@@ -262,8 +265,8 @@ func (c *Client) complete(number uint64, status wire.Status, r *Reply) {
 		c.hearCode(r.Text)
 	}
 	cmd := c.pending.take(number)
-	if status == wire.OK && (cmd.verb == login || cmd.verb == authenticate) {
-		c.loggedIn()
+	if cmd.verb == login || cmd.verb == authenticate {
+		c.loggedIn(status == wire.OK)
 	}
 	c.out.completed(number)
 	c.junk = 0
@@ -302,8 +305,10 @@ func (c *Client) continuation(r *Reply, line []byte) {
 func (c *Client) skip(counter *uint32, err error) {
 	*counter++
 	c.trace.note("skipped: %v", err)
-	c.junk++
-	if int(c.junk) > c.d.junkAllowance() {
+	if j := &c.stats.Junk; c.d.Warn != nil && j.UnknownTag+j.Malformed+j.Continuation == 1 {
+		c.d.Warn(c, "skipped what the server should not say: "+err.Error())
+	}
+	if c.junk++; int(c.junk) > c.d.junkAllowance() {
 		c.fail(err)
 	}
 }

@@ -1,6 +1,8 @@
 package conn
 
 import (
+	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -19,7 +21,7 @@ type rig struct {
 	from   unix.Sockaddr // the peer's address; nil: the real one
 
 	maxRead, maxWrite int // bytes of one call; 0: no bound
-	writeErr          error
+	writeErr, pollErr error
 	reads, writes     int
 }
 
@@ -108,5 +110,24 @@ func mustSend(t testing.TB, c *Client, finish Proc, format string, args ...any) 
 	t.Helper()
 	if err := c.Send(finish, nil, format, args...); err != nil {
 		t.Fatalf("Send %q: %v", format, err)
+	}
+}
+
+func (r *rig) poll(fd int, events int16, timeout time.Duration) (bool, error) {
+	if r.pollErr != nil {
+		return false, r.pollErr
+	}
+	return r.system.poll(fd, events, timeout)
+}
+
+// A wait that the system refuses is told as what it is, and ends nothing.
+func TestWaitFails(t *testing.T) {
+	r := newRig(t, &Dialer{}, func(r *rig) { r.pollErr = unix.ENOMEM })
+	var system *os.SyscallError
+	if err := r.c.ProcessOneEvent(); !errors.As(err, &system) || system.Syscall != "poll" || !errors.Is(err, unix.ENOMEM) {
+		t.Errorf("the error names the call: %v", err)
+	}
+	if r.say("* OK\r\n"); r.c.Err() != nil || r.c.Stats().Replies != 1 {
+		t.Errorf("the connection lives on: %v", r.c.Err())
 	}
 }

@@ -25,7 +25,8 @@ type Command struct {
 	OnContinue Proc
 	// Timeout bounds the time from Send until the command completes; what passes
 	// it ends the connection with a [*TimeoutError]. It comes on top of
-	// Timeouts.Command. 0: no such bound.
+	// Timeouts.Command. 0: no such bound. It is for a few commands at a time: each
+	// event looks at all that are pending.
 	Timeout time.Duration
 
 	due instant // 0: no Timeout
@@ -51,8 +52,9 @@ func (c *Client) Send(finish Proc, rock any, format string, args ...any) error {
 
 // SendCommand is Send with all that a command may carry. cmd belongs to the
 // connection until the command has completed: it must not be changed, or sent
-// again, before.
+// again, before. Legal in a callback.
 func (c *Client) SendCommand(cmd *Command, format string, args ...any) error {
+	cmd.due = 0 // it may have been sent before
 	err := c.send(command{extra: cmd}, format, args)
 	if err == nil && cmd.Timeout > 0 {
 		cmd.due = c.now() + instant(cmd.Timeout)
@@ -89,11 +91,12 @@ func (c *Client) send(cmd command, format string, args []any) error {
 		c.out.settle()
 		return err
 	}
-	buf.b = append(b, '\r', '\n')
+	b = append(b, '\r', '\n')
+	buf.replace(b, secret(marks))
 
 	cmd.end = c.out.end()
 	cmd.size = uint32(len(buf.b) - begin)
-	cmd.verb = verbOf(b[text:])
+	cmd.verb = verbOf(b[text : len(b)-len("\r\n")])
 	c.addMarks(marks, &cmd, number)
 	if c.pending.len() == 0 {
 		c.waitBegins()
@@ -105,15 +108,16 @@ func (c *Client) send(cmd command, format string, args []any) error {
 
 // maySend holds secrets back from networks that anybody may listen to.
 func (c *Client) maySend(marks []wire.Mark) bool {
-	if c.local || c.d.AllowCleartextAuth {
-		return true
-	}
+	return c.local || c.d.AllowCleartextAuth || !secret(marks)
+}
+
+func secret(marks []wire.Mark) bool {
 	for i := range marks {
 		if marks[i].Kind == wire.MarkSecret {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // addMarks takes over what the formatter has marked, whose offsets count from
@@ -129,7 +133,6 @@ func (c *Client) addMarks(marks []wire.Mark, cmd *command, number uint64) {
 		case wire.MarkReference:
 			c.out.marks = append(c.out.marks, mark{kind: referenceMark, at: at, end: cmd.end, number: number, data: m.Data})
 		case wire.MarkSecret:
-			c.out.buf.secret = true
 			if c.trace != nil {
 				c.trace.secrets = append(c.trace.secrets, span{begin: at, end: c.out.base + int64(m.End)})
 			}

@@ -93,6 +93,13 @@ func (k *faulty) adopt(fd int) error {
 	return k.system.adopt(fd)
 }
 
+func (k *faulty) stream(fd int) error {
+	if err := k.fail("stream"); err != nil {
+		return os.NewSyscallError("getsockopt", err)
+	}
+	return k.system.stream(fd)
+}
+
 func (k *faulty) peer(fd int) (unix.Sockaddr, error) {
 	if err := k.fail("peer"); err != nil {
 		return nil, err

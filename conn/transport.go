@@ -23,7 +23,7 @@ type layer interface {
 }
 
 // transport moves bytes between the protocol and the socket through a stack of
-// layers, usually empty. It is the only code that touches the socket. Its
+// layers, usually empty. No other code moves a byte to or from the socket. Its
 // errors are *os.SyscallError, io.EOF aside; EAGAIN is no error but 0 bytes.
 type transport struct {
 	k       kernel

@@ -196,7 +196,11 @@ func (l *Loop) Close() error {
 	for _, s := range slots {
 		if s != nil {
 			s.fd = -1
-			s.dismiss()
+		}
+	}
+	for _, s := range slots {
+		if s != nil {
+			s.dismiss() // by now it finds all others removed, too
 		}
 	}
 	return err

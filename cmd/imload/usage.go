@@ -70,5 +70,5 @@ func peakResident() int64 {
 	if unix.Getrusage(unix.RUSAGE_SELF, &usage) != nil {
 		return 0
 	}
-	return int64(usage.Maxrss) * maxrssUnit
+	return int64(usage.Maxrss) << 10 // it is in KiB
 }
