@@ -450,6 +450,28 @@ func TestCloseInACallback(t *testing.T) {
 	}
 }
 
+// One source that Close dismisses may end others, which then tell the loop: they
+// find it closed, whichever of them comes first.
+func TestCloseDismissesSourcesThatKnowEachOther(t *testing.T) {
+	l, _, _ := newFake(t)
+	a, b := newFull(3), newFull(4)
+	mustAdd(t, l, a, b)
+	for _, pair := range [][2]*full{{a, b}, {b, a}} {
+		pair[0].onDismiss = func() {
+			if changed := pair[1].changed; changed != nil {
+				pair[1].fd = -1
+				changed()
+			}
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Errorf("Close succeeds; it said %v", err)
+	}
+	if a.dismissed != 1 || b.dismissed != 1 {
+		t.Errorf("each is dismissed once; dismissed %d and %d", a.dismissed, b.dismissed)
+	}
+}
+
 func TestAfterClose(t *testing.T) {
 	l, _, _ := newFake(t)
 	s := newFull(3)

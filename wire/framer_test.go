@@ -317,6 +317,22 @@ func TestFramerLimits(t *testing.T) {
 }
 
 // TestFramerDefaultLimits checks the stated defaults, one byte below and above.
+// The short cut obeys the limits, too: whichever is the smaller.
+func TestLineLimits(t *testing.T) {
+	for _, tc := range []struct {
+		limits Limits
+		ok     bool
+	}{
+		{Limits{Line: 4}, true}, {Limits{Line: 3}, false},
+		{Limits{Reply: 4}, true}, {Limits{Reply: 3}, false},
+	} {
+		f := Framer{Limits: &tc.limits}
+		if line, n := f.Line([]byte("* OK\r\n")); (n == 6) != tc.ok || (string(line) == "* OK") != tc.ok {
+			t.Errorf("Line takes 4 bytes under %+v: %v; got %q, %d", tc.limits, tc.ok, line, n)
+		}
+	}
+}
+
 func TestFramerDefaultLimits(t *testing.T) {
 	line := bytes.Repeat([]byte("x"), 8<<20+1)
 	tests := []struct {

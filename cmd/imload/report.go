@@ -62,11 +62,12 @@ type cpuReport struct {
 // memoryReport is of the moment when the run was over and the connections were
 // still at work. Per-connection figures are what the connections after the first
 // added to the heap and the stacks, after garbage collections, and imload's own
-// bookkeeping: so what is there once, however many there are, does not count.
+// bookkeeping: so what is there once, however many there are, does not count. What
+// was not measured is left out of the JSON.
 type memoryReport struct {
-	Heap         float64 `json:"heap_bytes_per_connection"`
-	Bookkeeping  float64 `json:"bookkeeping_bytes_per_connection"` // of the heap
-	Stacks       float64 `json:"stack_bytes_per_connection"`
+	Heap         float64 `json:"heap_bytes_per_connection,omitzero"`
+	Bookkeeping  float64 `json:"bookkeeping_bytes_per_connection,omitzero"` // of the heap
+	Stacks       float64 `json:"stack_bytes_per_connection,omitzero"`
 	Connections  int     `json:"connections"` // with less than 100 the noise is too loud to report
 	PeakResident int64   `json:"peak_resident_bytes"`
 }

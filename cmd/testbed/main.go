@@ -51,6 +51,8 @@ COMMAND finds in its environment, each with the prefix IMCLIENT_TEST_:
 the servers when standard input ends. -v shows the end of the servers' logs when
 COMMAND fails.
 
+A signal is passed on to COMMAND alone; what that has started is its own to end.
+
 Exit status: COMMAND's, or 128+n if signal n ended it; 125 if the testbed
 failed, 126 and 127 if COMMAND cannot be run, 2 for wrong use. go run makes 1 of
 all that are not 0.
