@@ -14,9 +14,10 @@ import (
 // Client is one connection to a server (struct imclient). It is driven by its
 // owner, in any loop, by GetSelectInfo and ProcessOneEvent, or by a
 // reactor.Loop. One goroutine at a time may use it.
+//
+// What every command touches comes first, so that it shares cache lines.
 type Client struct {
 	d         *Dialer
-	name      string
 	prefix    prefix // of tags
 	transport transport
 	state     state
@@ -27,7 +28,6 @@ type Client struct {
 	backlog   bool // in holds whole replies that the budget left
 	junk      uint16
 	timed     int32 // pending commands with a Timeout of their own
-	err       error // why it ends; set with closing
 	notify    func()
 	trace     *tracer
 
@@ -35,15 +35,16 @@ type Client struct {
 	framer wire.Framer
 	in     *buffer // nil: nothing is kept
 
-	callbacks []entry
-
-	out     queue
-	pending pending
-	capable capabilities
-
 	// since is when the wait began that the deadline is for: see wait.
 	since instant
 	stats Stats
+
+	out       queue
+	pending   pending
+	callbacks []entry
+	capable   capabilities
+	err       error // why it ends; set with closing
+	name      string
 }
 
 var (

@@ -108,8 +108,12 @@ func (c *Client) wait() (what string, limit time.Duration, until instant) {
 func (c *Client) earliest() *Command {
 	first := &Command{due: never}
 	for n := c.pending.first; n != c.pending.next; n++ {
-		if cmd := c.pending.find(n); cmd != nil && cmd.extra != nil && cmd.extra.due != 0 && cmd.extra.due < first.due {
-			first = cmd.extra
+		cmd := c.pending.find(n)
+		if cmd == nil || !cmd.whole {
+			continue
+		}
+		if extra := cmd.extra(); extra.due != 0 && extra.due < first.due {
+			first = extra
 		}
 	}
 	return first

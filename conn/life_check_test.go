@@ -42,7 +42,7 @@ func (l *life) checkPending() {
 	for n := c.pending.first; n != c.pending.next; n++ {
 		if cmd := c.pending.find(n); cmd != nil {
 			found++
-			if cmd.extra != nil && cmd.extra.due != 0 {
+			if extra := cmd.extra(); extra != nil && extra.due != 0 {
 				timed++
 			}
 		}

@@ -5,14 +5,23 @@ import (
 	"sync"
 )
 
-// command is what is remembered of a command until its tagged reply.
+// command is what is remembered of a command until its tagged reply. It is small,
+// because thousands of connections with many each do not fit the caches.
 type command struct {
 	finish Proc
-	rock   any
-	extra  *Command // nil: sent by Send; else finish and rock are its own
-	end    int64    // its position in the queue; 0: the place is empty
-	size   uint32   // bytes before that which are its own
+	rock   any    // with whole: the *Command, which has finish and rock
+	end    int64  // its position in the queue; 0: the place is empty
+	size   uint32 // bytes before that which are its own
 	verb   verb
+	whole  bool // it was sent by SendCommand
+}
+
+// extra returns what the command carries; nil: it was sent by Send.
+func (cmd *command) extra() *Command {
+	if !cmd.whole {
+		return nil
+	}
+	return cmd.rock.(*Command)
 }
 
 // pending is the commands without a tagged reply, found by the number in their
@@ -20,9 +29,9 @@ type command struct {
 // a place stays empty until the older ones are done.
 type pending struct {
 	ring  *ring   // nil while one place is enough
-	one   command // that place
 	first uint64  // the oldest that may be there
 	next  uint64  // the number of the next command
+	one   command // the place without a ring
 }
 
 // ring has a power of two of places. Rings are pooled: one that a burst of
@@ -113,8 +122,8 @@ func (cmd *command) begin() int64 { return cmd.end - int64(cmd.size) }
 // up.
 func (cmd *command) call(c *Client, r *Reply) {
 	finish, rock := cmd.finish, cmd.rock
-	if cmd.extra != nil {
-		finish, rock = cmd.extra.Finish, cmd.extra.Rock
+	if extra := cmd.extra(); extra != nil {
+		finish, rock = extra.Finish, extra.Rock
 	}
 	if finish != nil {
 		finish(c, rock, r)

@@ -271,7 +271,7 @@ func (c *Client) complete(number uint64, status wire.Status, r *Reply) {
 	c.out.completed(number)
 	c.junk = 0
 	c.stats.Commands++
-	if cmd.extra != nil && cmd.extra.due != 0 {
+	if extra := cmd.extra(); extra != nil && extra.due != 0 {
 		c.timed--
 	}
 	cmd.call(c, r)
@@ -295,8 +295,8 @@ func (c *Client) continuation(r *Reply, line []byte) {
 		}
 		cmd := c.pending.find(m.number)
 		r.Keyword = "+"
-		if f := cmd.extra.OnContinue; f != nil { // nil: given up since
-			f(c, cmd.extra.Rock, r)
+		if extra := cmd.extra(); extra.OnContinue != nil { // nil: given up since
+			extra.OnContinue(c, extra.Rock, r)
 		}
 	}
 }

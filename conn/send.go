@@ -55,7 +55,7 @@ func (c *Client) Send(finish Proc, rock any, format string, args ...any) error {
 // again, before. Legal in a callback.
 func (c *Client) SendCommand(cmd *Command, format string, args ...any) error {
 	cmd.due = 0 // it may have been sent before
-	err := c.send(command{extra: cmd}, format, args)
+	err := c.send(command{rock: cmd, whole: true}, format, args)
 	if err == nil && cmd.Timeout > 0 {
 		cmd.due = c.now() + instant(cmd.Timeout)
 		c.timed++
@@ -138,7 +138,7 @@ func (c *Client) addMarks(marks []wire.Mark, cmd *command, number uint64) {
 			}
 		}
 	}
-	if cmd.extra != nil && cmd.extra.OnContinue != nil {
+	if cmd.whole && cmd.extra().OnContinue != nil {
 		c.out.marks = append(c.out.marks, mark{
 			kind: holdMark, at: cmd.end, end: cmd.end, number: number,
 			secret: cmd.verb == authenticate,
