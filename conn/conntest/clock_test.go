@@ -37,8 +37,8 @@ func TestTimePasses(t *testing.T) {
 			}
 			s.Play(`T+ 1ns`)
 			want := []string{
-				`noop EOF "" conn: no progress for 1ns while waiting: command`,
-				"closed: conn: no progress for 1ns while waiting: command",
+				`noop EOF "" conn: timed out after 1ns, waiting for: command`,
+				"closed: conn: timed out after 1ns, waiting for: command",
 			}
 			if got := log.Take(); !slices.Equal(got, want) {
 				t.Errorf("time passes when the script says so\n got: %q\nwant: %q", got, want)

@@ -66,8 +66,8 @@ func ExampleServer_Play() {
 	// Output:
 	// alive: true
 	// new mail 3 EXISTS ""
-	// NOOP EOF "" conn: no progress for 1m0s while waiting: command
-	// closed: conn: no progress for 1m0s while waiting: command
+	// NOOP EOF "" conn: timed out after 1m0s, waiting for: command
+	// closed: conn: timed out after 1m0s, waiting for: command
 }
 
 // A program that lives in a loop is tested there: the server's methods turn the
