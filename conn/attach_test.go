@@ -74,7 +74,7 @@ func TestAttachErrors(t *testing.T) {
 		{"a socket with the TagPrefix 1", ends[0], "1", conn.ErrMisuse},
 		{"a socket with the TagPrefix a1", ends[0], "a1", conn.ErrMisuse},
 		{"a socket with the TagPrefix *", ends[0], "*", conn.ErrMisuse},
-		{"a socket with a TagPrefix of 8 letters", ends[0], "abcdefgh", conn.ErrMisuse},
+		{"a socket with a TagPrefix of 16 letters", ends[0], "abcdefghijklmnop", conn.ErrMisuse},
 		{"a socket with a TagPrefix of two words", ends[0], "a b", conn.ErrMisuse},
 		{"a socket with a TagPrefix that is not ASCII", ends[0], "ü", conn.ErrMisuse},
 	} {

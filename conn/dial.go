@@ -34,7 +34,7 @@ type Dialer struct {
 	// AllowCleartextAuth allows secrets (%p) on connections that anybody on the
 	// way may read. Loopback and unix sockets need no permission.
 	AllowCleartextAuth bool
-	// TagPrefix begins every tag: up to 7 letters and digits, the last a letter. "": two
+	// TagPrefix begins every tag: up to 15 letters and digits, the last a letter. "": two
 	// random letters for each connection, so that nobody can answer a command
 	// who has not seen it.
 	TagPrefix string

@@ -7,7 +7,7 @@ import (
 )
 
 // maxPrefix keeps tags short: some proxies break on long ones.
-const maxPrefix = 7
+const maxPrefix = 15
 
 // prefix is what a connection's tags begin with.
 type prefix struct {
