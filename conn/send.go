@@ -44,8 +44,8 @@ func (cmd *Command) Detach() { cmd.Finish, cmd.OnContinue, cmd.Rock = nil, nil, 
 //
 // The whole command is formatted before any of it is queued: after an error,
 // a *wire.FormatError, [ErrCleartext], [ErrBackpressure] or the reason why the
-// connection has ended, nothing is sent. What %l and %L refer to is sent in place: it must
-// not change until the command completes. Legal in a callback.
+// connection has ended, nothing is sent. What %l and %L refer to is sent in
+// place: it must not change until the command completes. Legal in a callback.
 func (c *Client) Send(finish Proc, rock any, format string, args ...any) error {
 	return c.send(command{finish: finish, rock: rock}, format, args)
 }
@@ -79,9 +79,10 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	b = append(b, ' ')
 	text := len(b)
 	b, marks, err := wire.AppendCommand(b, nil, c.literals(), format, args)
+	secret := hasSecret(marks)
 	switch {
 	case err != nil:
-	case !c.maySend(marks):
+	case secret && !c.maySendSecrets():
 		err = ErrCleartext
 	case uint64(len(b)-begin) > math.MaxUint32-2:
 		err = fmt.Errorf("%w: a command of more than 4 GiB, what %%l refers to not counted", ErrMisuse)
@@ -92,7 +93,7 @@ func (c *Client) send(cmd command, format string, args []any) error {
 		return err
 	}
 	b = append(b, '\r', '\n')
-	buf.replace(b, secret(marks))
+	buf.replace(b, secret)
 
 	cmd.end = c.out.end()
 	cmd.size = uint32(len(buf.b) - begin)
@@ -106,12 +107,10 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	return nil
 }
 
-// maySend holds secrets back from networks that anybody may listen to.
-func (c *Client) maySend(marks []wire.Mark) bool {
-	return c.local || c.d.AllowCleartextAuth || !secret(marks)
-}
+// maySendSecrets holds them back from networks that anybody may listen to.
+func (c *Client) maySendSecrets() bool { return c.local || c.d.AllowCleartextAuth }
 
-func secret(marks []wire.Mark) bool {
+func hasSecret(marks []wire.Mark) bool {
 	for i := range marks {
 		if marks[i].Kind == wire.MarkSecret {
 			return true

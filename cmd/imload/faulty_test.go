@@ -107,6 +107,13 @@ func (s script) start(t *testing.T) (host, port string) { return s.startHearing(
 
 func (s script) startHearing(t *testing.T, hear func(c net.Conn, command string)) (host, port string) {
 	t.Helper()
+	return listen(t, func(c net.Conn) { s.serve(c, hear) })
+}
+
+// listen serves each connection to a loopback port on a goroutine of its own, until
+// the test ends.
+func listen(t *testing.T, serve func(net.Conn)) (host, port string) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +125,7 @@ func (s script) startHearing(t *testing.T, hear func(c net.Conn, command string)
 			if err != nil {
 				return
 			}
-			go s.serve(c, hear)
+			go serve(c)
 		}
 	}()
 	host, port, _ = net.SplitHostPort(listener.Addr().String())

@@ -245,23 +245,11 @@ func TestServerDiesInTheMiddle(t *testing.T) {
 // silentServer greets and never says anything again.
 func silentServer(t *testing.T) (host, port string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(c, "* OK ready\r\n")
-			go func() { _, _ = io.Copy(io.Discard, c); c.Close() }()
-		}
-	}()
-	host, port, _ = net.SplitHostPort(listener.Addr().String())
-	return host, port
+	return listen(t, func(c net.Conn) {
+		defer c.Close()
+		_, _ = io.WriteString(c, "* OK ready\r\n")
+		_, _ = io.Copy(io.Discard, c)
+	})
 }
 
 // TestSilentServerDoesNotKeepUs ends a run whose command is never answered.
