@@ -71,7 +71,7 @@ func TestNoPortIsFree(t *testing.T) {
 	if _, _, err := reservePort("no address"); err == nil {
 		t.Error("what is no address must be an error")
 	}
-	if after := openDescriptors(t); after != before {
+	if after := openDescriptors(t); after > before {
 		t.Errorf("a search in vain must leave no descriptor open: %d before, %d after", before, after)
 	}
 }
