@@ -14,8 +14,8 @@ import (
 	"github.com/imclient/imclient/bench/server"
 )
 
-// child is another process of this binary, which answers each line of JSON on
-// its standard input with one on its standard output.
+// child is another process, which answers each line of JSON on its standard
+// input with one on its standard output.
 type child struct {
 	role      string
 	cmd       *exec.Cmd
@@ -24,10 +24,8 @@ type child struct {
 	end       func() // lets it end now and not with tb
 }
 
-// startChild starts a child that ends with tb, when its standard input is
-// closed, by the kernel if by nobody else; should it be at work at that moment,
-// the death of its parent kills it.
-func startChild(tb testing.TB, role string) *child {
+// startRole has this binary run itself again, as a server or a side.
+func startRole(tb testing.TB, role string) *child {
 	tb.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -36,6 +34,14 @@ func startChild(tb testing.TB, role string) *child {
 	cmd := exec.Command(exe)
 	cmd.Env = append(os.Environ(), roleEnv+"="+role,
 		"GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0") // or each race build waits a second to end
+	return startChild(tb, role, cmd)
+}
+
+// startChild starts a child that ends with tb, when its standard input is
+// closed, by the kernel if by nobody else; should it be at work at that moment,
+// the death of its parent kills it.
+func startChild(tb testing.TB, role string, cmd *exec.Cmd) *child {
+	tb.Helper()
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdin, err := cmd.StdinPipe()
@@ -84,7 +90,7 @@ type serverProcess struct {
 
 func startServer(tb testing.TB) *serverProcess {
 	tb.Helper()
-	s := &serverProcess{child: startChild(tb, serverRole)}
+	s := &serverProcess{child: startRole(tb, serverRole)}
 	s.receive(tb, &s.last)
 	return s
 }
@@ -105,7 +111,7 @@ type fleetProcess struct {
 
 func startFleet(tb testing.TB, name string) fleetProcess {
 	tb.Helper()
-	return fleetProcess{startChild(tb, name)}
+	return fleetProcess{startRole(tb, name)}
 }
 
 // try returns the fleet's error in the response.

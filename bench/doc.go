@@ -28,6 +28,17 @@
 // by its own count of tagged OKs and literal octets or by the server's count of
 // commands, fails the benchmark. Nothing fails for being slow.
 //
+// # The race of loops
+//
+// Below the client is the loop, and it has a race of its own, without a network
+// (package loops): each side watches eventfds in a process of its own, and calls a
+// function for each that is ready.
+//
+//	loop     a reactor.Loop
+//	nested   the same, inside another reactor.Loop
+//	bare     epoll_wait and a call for each event: the floor
+//	libuv    uv_poll_t, in C, where a compiler and libuv1-dev are installed
+//
 // # What the numbers mean
 //
 //	ours-ns/cmd, floor-ns/cmd, goimap-ns/cmd
@@ -48,11 +59,13 @@
 //		goroutines for an idle connection
 //	ours-10000/100, floor-10000/100
 //		ns/cmd at 10,000 connections over that at 100, in the same round
+//	loop-ns/event, ..., loop/bare, nested/loop, ...
+//		CPU time of a side's process for an event, the write and the read of the
+//		eventfd included, and ratios of them in the same round
 //
 // # How to run
 //
-// Two processes have 10,000 descriptors each, so `ulimit -n` must be 11,000 or
-// more. The smoke run does everything once, in short rounds, in about a minute;
+// A process has up to 19,000 descriptors, so `ulimit -n` must be 20,000. The smoke run does everything once, in short rounds, in about a minute;
 // the second is the one whose figures may be quoted:
 //
 //	go test ./bench -run '^$' -bench . -benchtime 1x

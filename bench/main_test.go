@@ -10,6 +10,7 @@ import (
 	"github.com/imclient/imclient/bench/fleet"
 	"github.com/imclient/imclient/bench/floor"
 	"github.com/imclient/imclient/bench/goimap"
+	"github.com/imclient/imclient/bench/loops"
 	"github.com/imclient/imclient/bench/ours"
 	"github.com/imclient/imclient/bench/server"
 )
@@ -18,6 +19,13 @@ import (
 const roleEnv = "IMCLIENT_BENCH_ROLE"
 
 const serverRole = "server"
+
+// loopRoles are the loops of the race of loops that run in Go, by name.
+var loopRoles = map[string]func() loops.Side{
+	"bare":   func() loops.Side { return new(loops.Bare) },
+	"loop":   func() loops.Side { return new(loops.Ours) },
+	"nested": func() loops.Side { return &loops.Ours{Depth: 1} },
+}
 
 // fleets are the sides that a race can have, by name.
 var fleets = map[string]func() fleet.Fleet{
@@ -45,9 +53,11 @@ func play(role string) error {
 	if role == serverRole {
 		return server.Process(os.Stdin, os.Stdout)
 	}
-	newFleet, ok := fleets[role]
-	if !ok {
-		return fmt.Errorf("no such role")
+	if newFleet, ok := fleets[role]; ok {
+		return fleet.Serve(newFleet(), os.Stdin, os.Stdout)
 	}
-	return fleet.Serve(newFleet(), os.Stdin, os.Stdout)
+	if newLoop, ok := loopRoles[role]; ok {
+		return loops.Serve(newLoop(), os.Stdin, os.Stdout)
+	}
+	return fmt.Errorf("no such role")
 }
