@@ -32,6 +32,10 @@ const (
 // its own (case does not count) and whose CallbackNumbered is set just when it
 // has a number; else to the default, the entry with Keyword "" and no flags,
 // which gets numbered replies too; else nowhere. A nil Proc calls nothing.
+//
+// An entry for OK, NO, BAD or BYE with CallbackNoLiteral alone comes before all
+// others, whenever it was added: in the C library these four are there from the
+// start.
 type Callback struct {
 	Keyword string
 	Flags   CallbackFlags
@@ -64,7 +68,20 @@ func (c *Client) addCallback(cb *Callback) {
 			return
 		}
 	}
-	c.callbacks = append(c.callbacks, e)
+	at := len(c.callbacks)
+	if cb.Flags == CallbackNoLiteral && comesFirst(cb.Keyword) {
+		at = 0
+	}
+	c.callbacks = slices.Insert(c.callbacks, at, e)
+}
+
+// comesFirst tells the keywords whose CallbackNoLiteral entries stand first.
+func comesFirst(keyword string) bool {
+	switch upper(keyword) {
+	case "OK", "NO", "BAD", "BYE":
+		return true
+	}
+	return false
 }
 
 // entry is a Callback as it is kept. A daemon's connections all register the same

@@ -54,6 +54,21 @@ func TestLookup(t *testing.T) {
 				S: * LIST a`,
 			want: []string{`first LIST "a"`},
 		}, {
+			says: "but entries for bare lines of OK, NO, BAD and BYE come first, whenever they were added",
+			dial: entries(
+				entry{"OK", 0, "ok"}, entry{"OK", noLiteral, "ok line"}, entry{"NO", 0, "no"}, entry{"no", noLiteral, "no line"},
+				entry{"BAD", 0, "bad"}, entry{"BAD", noLiteral, "bad line"}, entry{"BYE", 0, "bye"}, entry{"BYE", noLiteral, "bye line"},
+				entry{"PREAUTH", 0, "preauth"}, entry{"PREAUTH", noLiteral, "preauth line"},
+				entry{"OK", numbered, "ok 5"}, entry{"OK", numbered | noLiteral, "ok 5 line"}, entry{"OK", noLiteral, "late"}),
+			script: `
+				S: * PREAUTH
+				S: * OK
+				S: * NO
+				S: * BAD
+				S: * 5 OK
+				S: * BYE`,
+			want: []string{`preauth PREAUTH ""`, `late OK ""`, `no line NO ""`, `bad line BAD ""`, `ok 5 5 OK ""`, `bye line BYE ""`},
+		}, {
 			says: "a keyword is a whole word",
 			dial: entries(entry{"LIST", 0, "list"}, entry{"", 0, "default"}),
 			script: `

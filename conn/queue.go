@@ -189,6 +189,7 @@ func (q *queue) pop(n int) {
 // void. But a line that has begun is sent to its end, or the next command would
 // become a part of it.
 func (q *queue) completed(number uint64) {
+	cut := false
 	for i := 0; i < len(q.marks); i++ {
 		m := &q.marks[i]
 		if m.number != number {
@@ -196,7 +197,10 @@ func (q *queue) completed(number uint64) {
 		}
 		switch {
 		case m.kind == waitMark:
-			m.dead = true
+			if !cut && m.at > q.position() {
+				q.cut(m)
+			}
+			cut, m.dead = true, true
 		case m.kind == holdMark && m.begun:
 			m.dead, m.held = true, 0
 			m.data = m.data[:bytes.IndexByte(m.data, '\n')+1]
@@ -210,6 +214,19 @@ func (q *queue) completed(number uint64) {
 		}
 	}
 	q.settle()
+}
+
+// cut ends a refused command before the header of a literal that lies behind
+// what must still be sent: the server would take the next command for the
+// literal. Of a header that has begun it makes something that is none. The
+// command's own line end, which comes behind every header, leaves the room.
+func (q *queue) cut(m *mark) {
+	b := q.buf.b[q.off : m.at-q.base]
+	if header := bytes.LastIndexByte(b, '{'); header >= 0 {
+		m.at = q.position() + int64(header+copy(b[header:], "\r\n"))
+	} else {
+		m.at = q.position() + int64(copy(q.buf.b[q.off:], " \r\n"))
+	}
 }
 
 // waiting returns the mark at which the transport stands, everything before it

@@ -13,8 +13,10 @@
 //     keyword it has (ours: case does not count) and which is for numbered replies
 //     just when it has a number; if there is none, to the default, the entry with
 //     keyword "" and no flags, numbered or not. Keyword and flags together name an
-//     entry: registered again, it changes its Proc and Rock and keeps its place. An
-//     entry without a Proc calls nothing (ours; C goes on to the default).
+//     entry: registered again, it changes its Proc and Rock and keeps its place.
+//     Those for OK, NO, BAD and BYE with CallbackNoLiteral have the first places, as
+//     if they had always been there. An entry without a Proc calls nothing (ours; C
+//     goes on to the default).
 //  3. The text of OK, NO, BAD, BYE and PREAUTH never holds a literal. Elsewhere {n},
 //     and ours {n+}, ~{n} and ~{n+}, at the end of a line and outside a quoted string
 //     begins one, whatever byte stands before it (ours), and it is looked for only
@@ -38,14 +40,15 @@
 //     (ours). It never blocks (ours): a literal that must wait is a place in the queue,
 //     with later commands behind it. NO or BAD in place of the "+" drops the rest of
 //     the command; once the literal has begun, or was announced by {n+}, the rest is
-//     sent all the same. A "+" needs neither space nor text.
+//     sent all the same, up to the next literal that would have to wait. A "+" needs
+//     neither space nor text.
 //  7. %s writes an atom if the string is one, else quotes it (ours: with backslashes
 //     before quotes and backslashes), else sends a literal: for CR, LF, 8-bit bytes,
 //     and from 1,024 bytes on. "", NIL and DEL are quoted. A NUL is an error. %a takes
 //     an atom, or a wire.Text, and checks it. %d and %u take Go's signed and unsigned
-//     integers of any size, %v a []string. Ours are %p, a secret astring that a trace
-//     shows as ***, %l, a literal from a []byte that is sent in place and not copied,
-//     and %L, the same as a literal8.
+//     integers of any size, %v a []string, of which an empty one leaves nothing. Ours
+//     are %p, a secret astring that a trace shows as ***, %l, a literal from a []byte
+//     that is sent in place and not copied, and %L, the same as a literal8.
 //  8. A Command may have OnContinue, which is called for each "+" that is not a
 //     literal's, and Continue answers it. IDLE is made of that. Later commands wait
 //     until such a command completes.

@@ -30,7 +30,6 @@ func TestSendErrors(t *testing.T) {
 		{"unsigned for a signed number", "X %d", []any{5, uint(5)}},
 		{"signed for an unsigned number", "X %u", []any{5}},
 		{"string for a list", "X %v", []any{"a"}},
-		{"empty list", "X %v", []any{[]string{}}},
 		{"string for a literal", "X %l", []any{"a"}},
 		{"CR in the format", "X\rY", nil},
 		{"LF in the format", "X\nY", nil},

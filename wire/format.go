@@ -21,7 +21,7 @@ type Text string
 //	%s  astring, from a string, written as [AppendAString] does
 //	%d  decimal, from any signed integer type
 //	%u  decimal, from any unsigned integer type
-//	%v  astrings, a space between them, from a []string that is not empty
+//	%v  astrings, a space between them, from a []string; nothing from an empty one
 //	%p  secret astring, from a string
 //	%l  literal, from a []byte, which is referred to and not copied
 //	%L  literal8 (RFC 3516), likewise
@@ -232,7 +232,7 @@ func (f *formatter) list(arg any) *FormatError {
 			return err
 		}
 	}
-	return checkList(len(list))
+	return nil
 }
 
 // namedList is list for a type other than []string.
@@ -246,7 +246,7 @@ func (f *formatter) namedList(arg any) *FormatError {
 			return err
 		}
 	}
-	return checkList(v.Len())
+	return nil
 }
 
 func (f *formatter) item(i int, s string) *FormatError {
@@ -254,14 +254,6 @@ func (f *formatter) item(i int, s string) *FormatError {
 		f.dst = append(f.dst, ' ')
 	}
 	return f.astring(s)
-}
-
-// checkList refuses the list that C writes as nothing, leaving `X ` or `()`.
-func checkList(n int) *FormatError {
-	if n == 0 {
-		return &FormatError{Reason: "is an empty list"}
-	}
-	return nil
 }
 
 func (f *formatter) literal(b []byte, literal8 bool) {

@@ -111,6 +111,9 @@ func TestAppendCommand(t *testing.T) {
 		{"list", 0, "X (%v)", []any{list("a", "", "b c", "NIL")}, `X (a "" "b c" "NIL")`},
 		{"list of one", 0, "X %v", []any{list("a")}, "X a"},
 		{"list with literals", 0, "X %v", []any{list("\r", "b", "\n")}, "X {1}\r\n<wait>\r b {1}\r\n<wait>\n"},
+		{"list empty", 0, "X (%v)", []any{list()}, "X ()"},
+		{"list nil", 0, "X %v", []any{[]string(nil)}, "X "},
+		{"list named and empty", 0, "X (%v)", []any{namedList{}}, "X ()"},
 		{"list named", 0, "X %v", []any{namedList{"a", "b c"}}, `X a "b c"`},
 
 		{"secret atom", 0, "LOGIN %s %p", []any{"u", "secret"}, "LOGIN u <secret>secret</secret>"},
@@ -189,9 +192,6 @@ func TestAppendCommandErrors(t *testing.T) {
 		{"X %u", []any{1}, FormatError{"X", "%u", 1, "is of type int, not an unsigned integer"}},
 		{"X %u", []any{nil}, FormatError{"X", "%u", 1, "is nil, not an unsigned integer"}},
 
-		{"X (%v)", []any{[]string{}}, FormatError{"X", "%v", 1, "is an empty list"}},
-		{"X %v", []any{[]string(nil)}, FormatError{"X", "%v", 1, "is an empty list"}},
-		{"X %v", []any{namedList{}}, FormatError{"X", "%v", 1, "is an empty list"}},
 		{"X %v", []any{[]string{"a", "\x00"}}, FormatError{"X", "%v", 1, "holds a NUL byte"}},
 		{"X %v", []any{namedList{"a", "\x00"}}, FormatError{"X", "%v", 1, "holds a NUL byte"}},
 		{"X %v", []any{"a"}, FormatError{"X", "%v", 1, "is of type string, not a []string"}},

@@ -1,0 +1,70 @@
+package conn
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The command is refused while its first literal is on its way, and a second one
+// stands behind it. Wherever the transport is at that moment, the server gets the
+// literal whole and no header, for whose literal it would take the next command.
+// Only a header that it has already is answered by its NO.
+func TestRefusedBetweenLiterals(t *testing.T) {
+	const first, second = "a1 X {3}\r\n", "one ~{4}\r\n"
+	const header = len("one ~")
+	var log []string
+	for events, sent := 0, 0; sent < len(second); events++ {
+		r := newRig(t, &Dialer{}, func(r *rig) { r.maxWrite = 1 })
+		mustSend(t, r.c, func(_ *Client, _ any, reply *Reply) { log = append(log, reply.Keyword) }, "X %l %L z", []byte("one"), []byte("four"))
+		mustSend(t, r.c, nil, "NOOP")
+		if r.drive(); r.heard() != first {
+			t.Fatal("the first literal waits")
+		}
+		if _, err := unix.Write(r.server, []byte("+\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		for range events {
+			if _, err := r.c.TryProcessOneEvent(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := r.heard()
+		sent = len(got)
+		want := second
+		switch {
+		case sent <= header:
+			want = second[:header] + "\r\n"
+		case sent < len(second):
+			want = second[:sent] + " \r\n"
+		}
+		r.say("a1 NO\r\n")
+		got += r.heard()
+		if want += "a2 NOOP\r\n"; got != want {
+			t.Errorf("refused when %d bytes were sent\n got: %q\nwant: %q", sent, got, want)
+		}
+		r.say("a2 OK\r\n")
+		if r.c.Err() != nil || len(r.c.out.marks) != 0 || r.c.pending.len() != 0 {
+			t.Errorf("the connection lives on with nothing left: %v", r.c.Err())
+		}
+	}
+	for _, keyword := range log {
+		if keyword != "NO" {
+			t.Errorf("the command completes with NO: %q", keyword)
+		}
+	}
+}
+
+// The header of the first literal has not been written either.
+func TestRefusedBeforeItsLiteral(t *testing.T) {
+	r := newRig(t, &Dialer{}, func(r *rig) { r.maxWrite = 3 })
+	mustSend(t, r.c, nil, "XYZ %l", []byte("one"))
+	mustSend(t, r.c, nil, "NOOP")
+	if _, err := r.c.TryProcessOneEvent(); err != nil {
+		t.Fatal(err)
+	}
+	r.say("a1 BAD\r\n")
+	if got, want := r.heard(), "a1 XYZ \r\na2 NOOP\r\n"; got != want {
+		t.Errorf("a command that is refused early ends before its literal's header\n got: %q\nwant: %q", got, want)
+	}
+}
