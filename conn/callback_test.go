@@ -121,6 +121,11 @@ func TestLookup(t *testing.T) {
 				S: * 4294967295 EXISTS`,
 			want: []string{`* 0 EXISTS ""`, `* 7 EXISTS ""`, `* 4294967295 EXISTS ""`},
 		}, {
+			says: "some servers put more than one space before the number",
+			script: `
+				S: *  1843 EXISTS`,
+			want: []string{`* 1843 EXISTS ""`},
+		}, {
 			says: "a word that only begins with digits is a keyword",
 			script: `
 				S: * 123ABC text

@@ -28,20 +28,34 @@ func (k *capabilities) has(name string) bool {
 	for rest := k.text(); rest != ""; {
 		var word string
 		word, rest, _ = strings.Cut(rest, " ")
-		if strings.EqualFold(word, name) {
+		if equalFold(word, name) {
 			return true
 		}
 	}
 	return false
 }
 
+// equalFold is strings.EqualFold for the letters of ASCII.
+func equalFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if a[i] != b[i] && (a[i]|0x20 != b[i]|0x20 || a[i]|0x20 < 'a' || a[i]|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
 // maxList is the longest list that is kept, in bytes: idle connections keep it.
 const maxList = 8192
 
 // learn takes over a new list, whatever was known before. One that is too long, or
-// has a literal in it, is no list.
+// has a literal in it, leaves nothing known.
 func (k *capabilities) learn(list []byte, fresh bool) {
 	if len(list) > maxList || bytes.IndexByte(list, '\n') >= 0 {
+		*k = capabilities{fresh: fresh}
 		return
 	}
 	k.list = unique.Make(string(list))
@@ -52,8 +66,9 @@ func (k *capabilities) learn(list []byte, fresh bool) {
 // "IDLE", "LITERAL+", "AUTH=PLAIN". Case does not count. The list is kept current
 // from the greeting, CAPABILITY replies and the codes of OK replies. It is
 // forgotten by a login that was not followed by a new one (RFC 9051 section
-// 6.2): nothing is known then, and a CAPABILITY command asks. It allocates
-// nothing. Legal in a callback, which finds a list that its own reply brought.
+// 6.2), or by one of more than 8,192 bytes: nothing is known then, and a
+// CAPABILITY command asks. It allocates nothing. Legal in a callback, which finds
+// a list that its own reply brought.
 func (c *Client) Has(name string) bool { return name != "" && c.capable.has(name) }
 
 // Capabilities returns the list that Has looks at, words with a space between,
@@ -71,19 +86,20 @@ func (c *Client) hear(h *wire.Head, text []byte) {
 	}
 	switch wire.StatusOf(h.Keyword) {
 	case wire.OK, wire.PREAUTH:
-		c.hearCode(text)
+		c.hearCode(text, c.loggingIn())
 	}
 }
 
-// hearCode looks for a list in the code of a status reply.
-func (c *Client) hearCode(text []byte) {
+// hearCode looks for a list in the code of a status reply. fresh: it holds for the
+// time after a login.
+func (c *Client) hearCode(text []byte, fresh bool) {
 	const code = "[CAPABILITY "
 	if len(text) <= len(code) || text[0] != '[' || !wire.EqualFold(text[:len(code)], code) {
 		return
 	}
 	for i := len(code); i < len(text); i++ {
 		if text[i] == ']' {
-			c.capable.learn(text[len(code):i], c.loggingIn())
+			c.capable.learn(text[len(code):i], fresh)
 			return
 		}
 	}
@@ -93,7 +109,7 @@ func (c *Client) hearCode(text []byte) {
 // holds for the time after it.
 func (c *Client) loggingIn() bool {
 	oldest := c.pending.oldest()
-	return c.state == ready && oldest != nil && (oldest.verb == login || oldest.verb == authenticate) && c.out.position() >= oldest.end
+	return c.state == ready && oldest != nil && oldest.verb.logsIn() && c.out.position() >= oldest.end
 }
 
 // loggedIn forgets what a server said to a stranger, once that has logged in.

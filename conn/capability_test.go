@@ -125,10 +125,33 @@ func TestCapabilities(t *testing.T) {
 			want:  []string{`a1 NO "done"`, `a2 OK "done"`, `a3 OK "done"`},
 			check: knows(""),
 		}, {
-			says:   "a list with a literal in it is none",
+			says: "the list in a LOGIN's own OK holds, whatever else is pending",
+			dial: quiet,
+			send: commands("NOOP", "LOGIN a b"),
+			script: `
+				S: * OK [CAPABILITY OLD] hello
+				C: a1 NOOP
+				C: a2 LOGIN a b
+				S: a2 OK [CAPABILITY NEW] done
+				S: a1 OK done`,
+			want:  []string{`a2 OK "[CAPABILITY NEW] done"`, `a1 OK "done"`},
+			check: knows("NEW"),
+		}, {
+			says:   "case counts but for the letters of ASCII",
 			dial:   quiet,
-			script: "S: * CAPABILITY A\nS> * CAPABILITY {1}\\r\\nX\\r\\n",
-			check:  knows("A"),
+			script: "S: * CAPABILITY ſTARTTLS id[ X@\nS: * CAPABILITY ID[ x`",
+			check: func(t *testing.T, c *conn.Client) {
+				for name, want := range map[string]bool{"STARTTLS": false, "id[": true, "ID{": false, "X`": true, "X@": false, "x": false} {
+					if c.Has(name) != want {
+						t.Errorf("Has(%q) is %v", name, want)
+					}
+				}
+			},
+		}, {
+			says:   "a list with a literal in it is none, and what was known may be over",
+			dial:   quiet,
+			script: "S: * CAPABILITY A LITERAL+\nS> * CAPABILITY {1}\\r\\nX\\r\\n",
+			check:  knows(""),
 		}, {
 			says: "AUTHENTICATE is a login",
 			dial: quiet,

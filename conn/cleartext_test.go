@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/imclient/imclient/wire"
 )
 
 func TestCleartext(t *testing.T) {
@@ -110,5 +112,37 @@ func TestSecretWiped(t *testing.T) {
 				t.Errorf("the memory is wiped: %q", held)
 			}
 		})
+	}
+}
+
+// What a server repeats while a secret is on its way must not reach a log.
+func TestErrorsHoldNoSecret(t *testing.T) {
+	const secret = "hunter2"
+	for _, says := range []string{
+		"LOGIN alice hunter2\r\n",
+		"b1 OK hunter2\r\n",
+		"* 1 FETCH (hunter2 {99999999999}\r\n",
+		"* 99999999999 hunter2 {5}\r\n",
+	} {
+		var told []string
+		tell := func(_ *Client, text string) {
+			if !strings.HasPrefix(text, "S: ") {
+				told = append(told, text)
+			}
+		}
+		r := newRig(t, &Dialer{JunkAllowance: -1, Trace: tell, Warn: tell}, nil)
+		r.say("* OK\r\n")
+		mustSend(t, r.c, nil, "LOGIN %s %p", "alice", secret)
+		r.drive()
+		r.say(says)
+		err := r.c.Err()
+		var syntax *wire.SyntaxError
+		var limit *wire.LimitError
+		if !errors.As(err, &syntax) && !errors.As(err, &limit) {
+			t.Errorf("%q ends the connection: %v", says, err)
+		}
+		if told := strings.Join(append(told, err.Error()), "\n"); strings.Contains(told, secret) {
+			t.Errorf("nobody is told the secret:\n%s", told)
+		}
 	}
 }

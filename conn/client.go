@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"errors"
 	"io"
 	"os"
 	"time"
@@ -14,18 +15,18 @@ import (
 // Client is one connection to a server (struct imclient). It is driven by its
 // owner, in any loop, by GetSelectInfo and ProcessOneEvent, or by a
 // reactor.Loop. One goroutine at a time may use it.
-//
-// What every command touches comes first, so that it shares cache lines.
 type Client struct {
+	// What every command touches comes first, so that it shares cache lines.
 	d         *Dialer
 	prefix    prefix // of tags
 	transport transport
 	state     state
 	flags     Flags
-	busy      bool // within a call that dispatches
-	local     bool // the peer is on this machine: secrets stay here
-	syncOnly  bool // ClearFlags said so: literals wait, whatever the server says
-	backlog   bool // in holds whole replies that the budget left
+	busy      bool  // within a call that dispatches
+	local     bool  // the peer is on this machine: secrets stay here
+	syncOnly  bool  // ClearFlags said so: literals wait, whatever the server says
+	backlog   bool  // in holds whole replies that the budget left
+	deaf      uint8 // events in a row that had too much to read to write anything
 	junk      uint16
 	timed     int32 // pending commands with a Timeout of their own
 	notify    func()
@@ -78,8 +79,8 @@ func (c *Client) ClearFlags(f Flags) {
 func (c *Client) ServerName() string { return c.name }
 
 // Err returns why the connection ended, nil while it is alive: [ErrClosed]
-// after Close, io.EOF or io.ErrUnexpectedEOF when the server hung up, or
-// another error of this package. Legal in a callback.
+// after Close, or another error of this package; errors.Is finds io.EOF or
+// io.ErrUnexpectedEOF in it when the server hung up. Legal in a callback.
 func (c *Client) Err() error { return c.err }
 
 // GetSelectInfo returns the descriptor to wait for input on, and whether to
@@ -165,16 +166,18 @@ func (c *Client) TryProcessOneEvent() (bool, error) {
 	return did, c.err
 }
 
-// unwind ends a call that a panic in a callback is leaving. Whoever recovers
-// finds a connection that has ended: what was being dispatched cannot be
-// resumed. The last callbacks are still due, and the next call, or Close, runs
-// them.
+// unwind ends a call that a panic in a callback is leaving: what was being
+// dispatched cannot be resumed.
 func (c *Client) unwind() {
 	if c.busy {
 		c.busy = false
 		c.fail(ErrPanicked)
 	}
 }
+
+// maxDeaf is how many events in a row output waits for the end of what the server
+// says. Past that it floods, and must not keep us from a LOGOUT.
+const maxDeaf = 64
 
 // event reads before it writes, and does not write while more may have been
 // said: what the server said before it can have seen a command must not pass for
@@ -186,9 +189,15 @@ func (c *Client) event() bool {
 	if c.timed > 0 {
 		c.expired() // a command's own Timeout has nothing to do with what came
 	}
-	if c.state >= closing || c.backlog || s.filled {
+	if c.state >= closing {
 		return read
 	}
+	if c.backlog || s.filled {
+		if c.deaf++; c.deaf < maxDeaf {
+			return read
+		}
+	}
+	c.deaf = 0
 	wrote, err := c.flush(s)
 	if err != nil {
 		c.lastWords(s, err)
@@ -198,12 +207,17 @@ func (c *Client) event() bool {
 }
 
 // lastWords ends a connection that cannot be written to any more. What the
-// server said before it hung up, a BYE perhaps, is delivered first.
+// server said before it hung up, a BYE perhaps, is delivered first. The system
+// tells its reason once, and reads find the end after that: of a peer that has
+// vanished nobody must hear that it hung up. EPIPE is no reason but the hanging up.
 func (c *Client) lastWords(s *scratch, err error) {
 	for range 64 {
 		if c.state >= closing || !c.input(s) {
 			break
 		}
+	}
+	if hungUp := c.err == errHungUp || c.err == errCutOff; hungUp && !errors.Is(err, unix.EPIPE) {
+		c.err = lost(err)
 	}
 	c.fail(err)
 }
@@ -231,25 +245,39 @@ func (c *Client) fail(err error) {
 	if c.state >= closing {
 		return
 	}
-	if err == io.EOF && c.in != nil {
-		err = io.ErrUnexpectedEOF
+	switch {
+	case err == io.EOF && c.in != nil:
+		err = errCutOff
+	case err == io.EOF:
+		err = errHungUp
+	default:
+		err = lost(c.redact(err))
 	}
 	c.err = err
 	c.setState(closing)
 }
 
 // finish is the end: descriptor and buffers are given back, then the last
-// callbacks run.
+// callbacks run. One that panics must not cost the others their turn.
 func (c *Client) finish() {
+	done := false
+	defer func() {
+		if !done {
+			c.finish()
+		}
+	}()
 	if c.state == closing {
 		c.release()
 	}
 	c.farewell()
-	c.setState(dead)
-	c.callbacks = nil
-	if f := c.d.OnClose; f != nil {
-		f(c, c.err)
+	if c.state != dead {
+		c.setState(dead)
+		c.callbacks = nil
+		if f := c.d.OnClose; f != nil {
+			f(c, c.err)
+		}
 	}
+	done = true
 }
 
 // release gives back all that a connection holds of the system and of the loop.
@@ -259,7 +287,6 @@ func (c *Client) release() {
 		_, _ = c.flush(s) // one attempt, whatever comes of it
 		scratchPool.Put(s)
 	}
-	c.trace.note("closed: %v", c.err)
 	fd := c.transport.fd
 	c.transport.fd = -1
 	if c.notify != nil {
@@ -271,6 +298,7 @@ func (c *Client) release() {
 	c.out.close()
 	c.forget()
 	c.setState(closed)
+	c.trace.note("closed: %v", c.err)
 }
 
 // farewell completes what is pending. Reply values are not shared between the

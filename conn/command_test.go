@@ -2,11 +2,14 @@ package conn_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/imclient/imclient/conn"
 	"github.com/imclient/imclient/conn/conntest"
+	"github.com/imclient/imclient/reactor"
 )
 
 // A command that was given up completes unseen, whichever way.
@@ -107,8 +110,8 @@ func TestPanic(t *testing.T) {
 			if c.Err() == nil {
 				t.Error("the connection has ended")
 			}
-			if at, ok := c.NextDeadline(); !ok || at.After(time.Now()) {
-				t.Errorf("the last callbacks want a call now: %v %v", at, ok)
+			if at, ok := c.NextDeadline(); !slices.Equal(log, tc.want) && (!ok || at.After(time.Now())) {
+				t.Errorf("the last callbacks want a call now: %v %v, after %q", at, ok, log)
 			}
 			if _, err := c.TryProcessOneEvent(); err == nil {
 				t.Error("the next call says that it has ended")
@@ -116,5 +119,44 @@ func TestPanic(t *testing.T) {
 			_ = c.Close()
 			same(t, tc.says, log, tc.want)
 		})
+	}
+}
+
+// A loop does not know a connection any more whose last callbacks run. They all do,
+// whichever of them panic.
+func TestPanicsAtTheEndInALoop(t *testing.T) {
+	l, err := reactor.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var log []string
+	c, s := conntest.New(t, &conn.Dialer{OnClose: func(*conn.Client, error) {
+		log = append(log, "closed")
+		panic("closed")
+	}})
+	for i := range 4 {
+		finish := func(_ *conn.Client, _ any, r *conn.Reply) {
+			log = append(log, fmt.Sprint(i, " ", r.Keyword))
+			if i%2 == 0 {
+				panic(i)
+			}
+		}
+		if err := c.Send(finish, nil, "NOOP"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Join(l)
+	panicked := func() (p any) {
+		defer func() { p = recover() }()
+		s.Play("S.")
+		return nil
+	}()
+	if panicked != "closed" {
+		t.Errorf("the last panic reaches who drives the loop: %v", panicked)
+	}
+	same(t, "every last callback is called, once", log, []string{"0 EOF", "1 EOF", "2 EOF", "3 EOF", "closed"})
+	if err := l.Remove(c); err != reactor.ErrNotAdded {
+		t.Errorf("the loop is rid of it: %v", err)
 	}
 }

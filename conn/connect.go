@@ -41,8 +41,8 @@ type dialing struct {
 // at once, names are resolved elsewhere, addresses are tried by RFC 8305, and
 // done is called from l with a Client that is already in l, or with an error.
 // It is called once, never before ConnectAsync has returned, unless l is closed
-// first. When ctx ends before that, it is called with ctx's error and nothing
-// is left behind. It must be called on l's goroutine. Errors: see Connect.
+// first. When ctx ends before that, it is called with context.Cause(ctx) and
+// nothing is left behind. It must be called on l's goroutine. Errors: see Connect.
 func (d *Dialer) ConnectAsync(ctx context.Context, l *reactor.Loop, host, port string, done func(*Client, error)) {
 	x := &dialing{d: d, loop: l, name: host, done: done, attempts: map[*attempt]struct{}{}}
 	x.ctx, x.cancel = context.WithCancel(ctx)
@@ -56,6 +56,9 @@ func (d *Dialer) ConnectAsync(ctx context.Context, l *reactor.Loop, host, port s
 
 // begin starts with what the host is: a path, an address, or a name.
 func (x *dialing) begin(host, port string) error {
+	if _, err := x.d.tagPrefix(); err != nil { // before anybody is troubled
+		return err
+	}
 	if strings.HasPrefix(host, "/") {
 		x.loop.Post(func() { x.race([]unix.Sockaddr{&unix.SockaddrUnix{Name: host}}) })
 		return nil
@@ -95,7 +98,7 @@ func (x *dialing) lookup(ctx context.Context, host string, port int) {
 	ips, err := resolve(ctx, host)
 	posted := x.loop.Post(func() {
 		if err != nil {
-			x.end(nil, fmt.Errorf("%w: %q: %v", ErrHostNotFound, host, err))
+			x.end(nil, fmt.Errorf("%w: %q: %w", ErrHostNotFound, host, err))
 			return
 		}
 		x.race(x.reachable(ips, port))
@@ -115,6 +118,14 @@ func (x *dialing) reachable(ips []netip.Addr, port int) []unix.Sockaddr {
 		}
 	}
 	return addrs
+}
+
+// of says which addresses would have done.
+func (x *dialing) of() string {
+	if from := x.d.LocalAddr; from.IsValid() {
+		return " of the family of LocalAddr, " + from.String()
+	}
+	return ""
 }
 
 // interleave orders addresses by turns of family, beginning with the family
@@ -190,7 +201,7 @@ func (x *dialing) next() {
 	if !x.over && len(x.attempts) == 0 {
 		err := x.firstErr
 		if err == nil {
-			err = fmt.Errorf("%w: %q has no address", ErrHostNotFound, x.name)
+			err = fmt.Errorf("%w: %q has no address%s", ErrHostNotFound, x.name, x.of())
 		}
 		x.end(nil, err)
 	}
@@ -238,13 +249,13 @@ func (x *dialing) try(to unix.Sockaddr) error {
 
 // prepare does to a new socket what the Dialer asks for.
 func (x *dialing) prepare(k kernel, fd, domain int) error {
-	if from := x.d.LocalAddr; from.IsValid() && domain != unix.AF_UNIX {
-		if err := k.bind(fd, sockaddr(from, 0)); err != nil {
-			return os.NewSyscallError("bind", err)
+	if x.d.Control != nil {
+		if err := x.d.Control(fd); err != nil {
+			return err
 		}
 	}
-	if x.d.Control != nil {
-		return x.d.Control(fd)
+	if from := x.d.LocalAddr; from.IsValid() && domain != unix.AF_UNIX {
+		return os.NewSyscallError("bind", k.bind(fd, sockaddr(from, 0)))
 	}
 	return nil
 }
@@ -324,17 +335,18 @@ func (a *attempt) SetNotify(changed func()) {
 
 // TryProcessOneEvent looks for the outcome once the socket is writable.
 func (a *attempt) TryProcessOneEvent() (bool, error) {
+	call := "poll"
 	ready, err := a.k.poll(a.fd, unix.POLLOUT, 0)
 	if err == nil {
 		if !ready {
 			return false, nil
 		}
-		err = a.k.socketError(a.fd)
+		call, err = "connect", a.k.socketError(a.fd)
 	}
 	x := a.x
 	delete(x.attempts, a)
 	if err != nil {
-		x.failed(a.to, os.NewSyscallError("connect", err))
+		x.failed(a.to, os.NewSyscallError(call, err))
 		a.close()
 		x.next()
 		return true, nil

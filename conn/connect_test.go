@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -196,6 +197,28 @@ func TestConnectErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What the resolver said can be looked at, and a bad TagPrefix troubles nobody.
+func TestConnectErrorsInside(t *testing.T) {
+	busy := &net.DNSError{Err: "try again", Name: "host.test", IsTemporary: true}
+	d := &conn.Dialer{Resolve: func(context.Context, string) ([]netip.Addr, error) { return nil, busy }}
+	_, err := d.Connect("host.test", "143")
+	var dns *net.DNSError
+	if !errors.Is(err, conn.ErrHostNotFound) || !errors.As(err, &dns) || dns != busy {
+		t.Errorf("ErrHostNotFound has the resolver's error in it\n got: %v", err)
+	}
+	d = &conn.Dialer{LocalAddr: netip.MustParseAddr("::1")}
+	_, err = d.Connect("127.0.0.1", "143")
+	if want := `conn: host not found: "127.0.0.1" has no address of the family of LocalAddr, ::1`; err == nil || err.Error() != want {
+		t.Errorf("an address that cannot be tried is told as what it is\n got: %v\nwant: %s", err, want)
+	}
+	d = &conn.Dialer{TagPrefix: "1", Resolve: func(context.Context, string) ([]netip.Addr, error) {
+		t.Error("with a bad TagPrefix nothing is begun")
+		return nil, busy
+	}}
+	_, err = d.Connect("host.test", "143")
+	refused(t, "a bad TagPrefix", err, conn.ErrMisuse)
 }
 
 // The known services need no /etc/services. Nobody may listen on their ports

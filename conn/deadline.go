@@ -48,6 +48,14 @@ type instant int64
 
 var epoch = time.Now()
 
+// plus adds a limit to an instant. A sum that does not fit is never.
+func (t instant) plus(limit time.Duration) instant {
+	if sum := t + instant(limit); sum > t {
+		return sum
+	}
+	return never
+}
+
 func (c *Client) now() instant { return instant(c.clock().Sub(epoch)) }
 
 func (c *Client) clock() time.Time {
@@ -94,7 +102,7 @@ func (c *Client) wait() (what string, limit time.Duration, until instant) {
 	}
 	until = never
 	if limit > 0 {
-		until = c.since + instant(limit)
+		until = c.since.plus(limit)
 	}
 	if c.timed > 0 {
 		if cmd := c.earliest(); cmd.due < until {
@@ -131,7 +139,7 @@ func (c *Client) waitBegins() {
 // answer.
 func (c *Client) idling() bool {
 	m := c.out.waiting()
-	return m != nil && m.kind == holdMark && m.owed > 0
+	return m != nil && m.kind == holdMark && m.owed > 0 && !m.said
 }
 
 // expired ends a connection that has waited too long.

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestDeadlines(t *testing.T) {
@@ -208,9 +211,62 @@ func TestCommandTimeoutInFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.clock = r.clock.Add(time.Second)
+	if _, err := unix.Write(r.server, []byte("* 1 EXISTS\r\n")); err != nil {
+		t.Fatal(err)
+	}
 	var timeout *TimeoutError
-	if r.say("* 1 EXISTS\r\n"); !errors.As(r.c.Err(), &timeout) {
-		t.Errorf("the command is late: %v", r.c.Err())
+	if _, err := r.c.TryProcessOneEvent(); !errors.As(err, &timeout) {
+		t.Errorf("the command is late, in the very event in which something came: %v", err)
+	}
+}
+
+// A limit that reaches past the end of time is none.
+func TestEndlessTimeouts(t *testing.T) {
+	const endless = time.Duration(math.MaxInt64)
+	r := newRig(t, &Dialer{Timeouts: Timeouts{Greeting: endless, Command: endless, Reply: endless, Logout: endless}},
+		func(r *rig) { r.clock = epoch.Add(time.Hour) })
+	check := func(wait string) {
+		t.Helper()
+		if at, ok := r.c.NextDeadline(); ok || r.c.expired() {
+			t.Errorf("%s never ends: %v, %v", wait, at, r.c.Err())
+		}
+	}
+	check("greeting")
+	r.say("* OK\r\n")
+	if err := r.c.SendCommand(&Command{Timeout: endless}, "NOOP"); err != nil {
+		t.Fatal(err)
+	}
+	check("command")
+	r.drive()
+	r.say("a1 OK\r\n* LI")
+	check("reply")
+	r.say("ST\r\n")
+	mustSend(t, r.c, nil, "LOGOUT")
+	check("logout")
+}
+
+// A "+" too many must not make the wait for a dialogue's end one for nothing.
+func TestDialogueAnsweredOnce(t *testing.T) {
+	r := newRig(t, &Dialer{}, nil)
+	r.say("* OK\r\n")
+	if err := r.c.SendCommand(&Command{OnContinue: func(*Client, any, *Reply) {}}, "IDLE"); err != nil {
+		t.Fatal(err)
+	}
+	r.drive()
+	r.say("+\r\n+\r\n")
+	if at, ok := r.c.NextDeadline(); ok {
+		t.Errorf("in IDLE silence is what one waits for: %v", at)
+	}
+	if err := r.c.Continue("DONE"); err != nil {
+		t.Fatal(err)
+	}
+	r.drive()
+	if at, ok := r.c.NextDeadline(); !ok || at.Sub(r.clock) != defaultCommand {
+		t.Errorf("DONE wants an answer in time: %v %v", at, ok)
+	}
+	r.say("+\r\n")
+	if at, ok := r.c.NextDeadline(); ok {
+		t.Errorf("the server asks again: %v", at)
 	}
 }
 

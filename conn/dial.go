@@ -28,8 +28,9 @@ type Dialer struct {
 	Warn func(c *Client, text string)
 	// Trace gets the protocol line by line, without line ends: "C: " and "S: "
 	// lines, and "# " for remarks. What was sent as a secret shows as "***" and
-	// literals without their contents. It runs within the calls that drive the
-	// connection and must not drive it.
+	// literals without their contents; what the server says shows as it came, even
+	// if it repeats a secret. It runs within the calls that drive the connection and
+	// must not drive it; Send and Continue return [ErrMisuse] in it.
 	Trace func(c *Client, line string)
 	// AllowCleartextAuth allows secrets (%p) on connections that anybody on the
 	// way may read. Loopback and unix sockets need no permission.
@@ -59,10 +60,12 @@ type Dialer struct {
 	// LocalAddr is where connections come from; the zero value leaves it to the
 	// system. Addresses of the other family are not tried.
 	LocalAddr netip.Addr
-	// Control is called with each socket before it is connected, for options that
-	// are not named here. Its error ends the attempt.
+	// Control is called with each new socket, before it is bound and connected, for
+	// options that are not named here. Its error ends the attempt.
 	Control func(fd int) error
-	// Now is the clock, for tests; nil is the system's. Deadlines are measured by it.
+	// Now is the clock of a connection, for tests; nil is the system's. Deadlines are
+	// measured by it, but for those of resolving and connecting, which are timers of
+	// the loop.
 	Now func() time.Time
 
 	kernel kernel // nil: the real one
@@ -108,8 +111,10 @@ func Connect(host, port string) (*Client, error) { return new(Dialer).Connect(ho
 // untagged reply. It must not be called in a callback: it would hold up all other
 // connections.
 //
-// The page's -1 is [ErrHostNotFound], its -2 [ErrServiceNotFound], its errno an
-// *os.SyscallError; [*TimeoutError] when Dialer.Timeouts ends the wait.
+// The page's -1 is [ErrHostNotFound], which wraps what the resolver said, its -2
+// [ErrServiceNotFound], its errno an *os.SyscallError; [*TimeoutError] when
+// Dialer.Timeouts ends the wait, [ErrMisuse] for a bad TagPrefix, and whatever
+// Dialer.Control returns.
 func (d *Dialer) Connect(host, port string) (*Client, error) {
 	l, err := reactor.New()
 	if err != nil {

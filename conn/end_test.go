@@ -113,7 +113,7 @@ func TestEndErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Play(`S.`)
-	if !errors.Is(got, io.EOF) || got.Error() != "EOF (command not sent)" {
+	if !errors.Is(got, io.EOF) || got.Error() != "conn: the server closed the connection: EOF (command not sent)" {
 		t.Errorf("the error of a command that was not sent says so and wraps the cause\n got: %v", got)
 	}
 	if conn.SafeToRetry(c.Err()) || conn.SafeToRetry(nil) || conn.SafeToRetry(io.EOF) {

@@ -3,16 +3,20 @@ package conn
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strconv"
 	"time"
 )
 
-// Errors of the caller's making, and of names. The other errors of this
-// package are *wire.SyntaxError and *wire.LimitError (the server broke the
-// protocol or a limit), [*ReplyError] (it said NO or BAD), [*TimeoutError] (it
-// kept silent), [*os.SyscallError] (the system), io.EOF and
-// io.ErrUnexpectedEOF (it hung up, between replies or within one). All may be
-// wrapped: use errors.Is and errors.As.
+// Errors of the caller's making, and of names. The others that this package
+// returns are *wire.FormatError (the caller's command; it is ErrMisuse, too),
+// *wire.SyntaxError and *wire.LimitError (the server broke the protocol or a
+// limit), [*ReplyError] (it said NO or BAD), [*TimeoutError] (it kept silent),
+// [*os.SyscallError] (the system), io.EOF and io.ErrUnexpectedEOF (the server hung
+// up, between replies or within one), and of ConnectAsync the cause of its
+// context's end and [reactor.ErrClosed]. Nearly all are wrapped: use errors.Is and
+// errors.As.
 var (
 	// ErrHostNotFound is the manual page's -1: the host has no address.
 	ErrHostNotFound = errors.New("conn: host not found")
@@ -36,10 +40,35 @@ var (
 	// ErrBackpressure means that more is queued than Dialer.MaxQueued: the server
 	// is slower than the caller. Nothing of the command was queued.
 	ErrBackpressure = errors.New("conn: too much output is queued")
-	// ErrPanicked is why a connection ended whose callback panicked. The panic
-	// itself goes on to whoever drove the connection.
+	// ErrPanicked is why a connection ended whose callback panicked: what was being
+	// dispatched cannot be resumed. The panic itself goes on to whoever drove the
+	// connection. Whoever recovers it finds the last callbacks ("EOF", OnClose)
+	// still due: the next call of ProcessOneEvent or TryProcessOneEvent runs them,
+	// a loop's next turn, or Close. A panic in one of those keeps none of the
+	// others from being called.
 	ErrPanicked = errors.New("conn: a callback panicked")
 )
+
+// formatMisuse is a *wire.FormatError as one of the family.
+type formatMisuse struct{ error }
+
+func (e formatMisuse) Unwrap() error        { return e.error }
+func (e formatMisuse) Is(target error) bool { return target == ErrMisuse }
+
+// How the other side can end a connection.
+var (
+	errHungUp = fmt.Errorf("conn: the server closed the connection: %w", io.EOF)
+	errCutOff = fmt.Errorf("conn: the server closed the connection within a reply: %w", io.ErrUnexpectedEOF)
+)
+
+// lost says what a failed system call means for a connection. Other errors say so
+// themselves.
+func lost(err error) error {
+	if _, ok := err.(*os.SyscallError); ok {
+		return fmt.Errorf("conn: connection lost: %w", err)
+	}
+	return err
+}
 
 // ReplyError is a tagged NO or BAD: the server understood and refused, or did
 // not understand.

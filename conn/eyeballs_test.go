@@ -328,8 +328,8 @@ func TestControl(t *testing.T) {
 				var n *network
 				seen := 0
 				d := &Dialer{Control: func(fd int) error {
-					if s := n.socks[fd]; s == nil || s.to != nil {
-						t.Errorf("Control gets a socket that is not connecting yet: %d", fd)
+					if s := n.socks[fd]; s == nil || s.to != nil || len(n.binds) > 0 {
+						t.Errorf("Control gets a socket that is not bound and not connecting yet: %d", fd)
 					}
 					if seen++; seen <= tc.bad {
 						return fmt.Errorf("%w: %d", refused, seen)
@@ -387,10 +387,10 @@ func (p prompt) connect(fd int, to unix.Sockaddr) error {
 
 func TestGreetingAfterRace(t *testing.T) {
 	for greeting, want := range map[string][]string{
-		"* PREAUTH welcome back\r\n": {"connected", "PREAUTH welcome back", "closed: EOF"},
-		"* BYE too many\r\n":         {"connected", "BYE too many", "closed: EOF"},
-		"* OK hel":                   {"connected", "closed: unexpected EOF"},
-		"":                           {"connected", "closed: EOF"},
+		"* PREAUTH welcome back\r\n": {"connected", "PREAUTH welcome back", "closed: conn: the server closed the connection: EOF"},
+		"* BYE too many\r\n":         {"connected", "BYE too many", "closed: conn: the server closed the connection: EOF"},
+		"* OK hel":                   {"connected", "closed: conn: the server closed the connection within a reply: unexpected EOF"},
+		"":                           {"connected", "closed: conn: the server closed the connection: EOF"},
 	} {
 		t.Run(greeting, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -14,6 +14,7 @@ type command struct {
 	size   uint32 // bytes before that which are its own
 	verb   verb
 	whole  bool // it was sent by SendCommand
+	secret bool // there is a secret in it
 }
 
 // extra returns what the command carries; nil: it was sent by Send.
@@ -128,6 +129,16 @@ func (cmd *command) call(c *Client, r *Reply) {
 	if finish != nil {
 		finish(c, rock, r)
 	}
+}
+
+// secret reports whether one of the commands has a secret in it, or asks for one.
+func (p *pending) secret() bool {
+	for n := p.first; n != p.next; n++ {
+		if cmd := p.find(n); cmd != nil && (cmd.secret || cmd.verb == authenticate) {
+			return true
+		}
+	}
+	return false
 }
 
 // take removes a pending command and returns it.

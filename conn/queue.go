@@ -42,6 +42,7 @@ type mark struct {
 	kind   markKind
 	dead   bool   // its command has completed: the rest of it (waitMark) or later answers (holdMark) are not sent
 	begun  bool   // holdMark: a part of the line at the front of data was written
+	said   bool   // holdMark: an answer to a "+" went out since the last one came
 	secret bool   // of data, for the trace
 	owed   uint16 // holdMark: "+" that came and were not answered yet
 	held   int    // holdMark: bytes at the end of data that were said ahead of their "+"
@@ -176,12 +177,18 @@ func (q *queue) drop(end int64) {
 	q.off = int(end - q.base)
 }
 
+// pop removes the first n marks. Of many the rest stays where it is: thousands of
+// literals may wait one behind the other.
 func (q *queue) pop(n int) {
-	if n == len(q.marks) && cap(q.marks) > keptMarks {
+	switch {
+	case n == len(q.marks) && cap(q.marks) > keptMarks:
 		q.marks = nil
-		return
+	case len(q.marks) > maxIOV:
+		clear(q.marks[:n])
+		q.marks = q.marks[n:]
+	default:
+		q.marks = slices.Delete(q.marks, 0, n)
 	}
-	q.marks = slices.Delete(q.marks, 0, n)
 }
 
 // completed says that a command has its tagged reply: later commands are
@@ -193,6 +200,9 @@ func (q *queue) completed(number uint64) {
 	for i := 0; i < len(q.marks); i++ {
 		m := &q.marks[i]
 		if m.number != number {
+			if m.number > number {
+				break
+			}
 			continue
 		}
 		switch {

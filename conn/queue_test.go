@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -66,5 +67,43 @@ func TestRefusedBeforeItsLiteral(t *testing.T) {
 	r.say("a1 BAD\r\n")
 	if got, want := r.heard(), "a1 XYZ \r\na2 NOOP\r\n"; got != want {
 		t.Errorf("a command that is refused early ends before its literal's header\n got: %q\nwant: %q", got, want)
+	}
+}
+
+// A queue that never empties does not keep what was written.
+func TestQueueThatNeverEmpties(t *testing.T) {
+	r := newRig(t, &Dialer{MaxQueued: -1}, func(r *rig) { r.maxWrite = 100 })
+	most := 0
+	for range 10_000 {
+		mustSend(t, r.c, nil, "NOOP %s", strings.Repeat("x", 80))
+		for r.c.out.end()-r.c.out.position() > 2000 {
+			if _, err := r.c.TryProcessOneEvent(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.heard()
+		most = max(most, cap(r.c.out.buf.b))
+	}
+	if most > 8<<10 {
+		t.Errorf("2,000 queued bytes need no buffer of %d", most)
+	}
+}
+
+// Thousands of literals that wait cost their own place, not that of all behind them.
+func TestPopOfMany(t *testing.T) {
+	q := queue{marks: make([]mark, 1000)}
+	last := &q.marks[999]
+	for len(q.marks) > maxIOV {
+		q.marks[0].data = []byte("held")
+		first := &q.marks[0]
+		if q.pop(1); first.data != nil || &q.marks[len(q.marks)-1] != last {
+			t.Fatalf("what is left stays where it is, and what is gone holds nothing: %d left", len(q.marks))
+		}
+	}
+	for range maxIOV {
+		q.pop(1)
+	}
+	if q.marks != nil {
+		t.Error("an empty queue does not keep the place of thousands")
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"github.com/imclient/imclient/wire"
 )
 
-// replyBudget is how many replies one connection dispatches in a turn of a
-// loop. With one read of readSize a turn, it keeps a flooding server from
-// starving the others.
-const replyBudget = 256
+// In a turn of a loop one connection dispatches replyBudget replies and reads
+// readBudget bytes at most, so that a flooding server does not starve the others.
+const (
+	replyBudget = 256
+	readBudget  = 256 << 10
+)
 
 // input is one input event: at most one read, and the dispatch of what it
 // brought. It reports whether there was anything.
@@ -73,7 +75,8 @@ func (c *Client) readInto(s *scratch) []byte {
 		c.in.start = 0
 	}
 	c.in.room(max(minRead, len(c.in.b)/2, c.in.want))
-	return c.in.b[len(c.in.b):cap(c.in.b)]
+	have := len(c.in.b)
+	return c.in.b[have:min(cap(c.in.b), have+readBudget)]
 }
 
 // got takes n bytes that were just read to p, which is where readInto said. A
@@ -261,11 +264,12 @@ func (c *Client) tagged(h *wire.Head, r *Reply, line []byte) {
 
 // complete is the end of a command, by its tagged reply.
 func (c *Client) complete(number uint64, status wire.Status, r *Reply) {
+	login := c.pending.at(number).verb.logsIn()
 	if status == wire.OK {
-		c.hearCode(r.Text)
+		c.hearCode(r.Text, login)
 	}
 	cmd := c.pending.take(number)
-	if cmd.verb == login || cmd.verb == authenticate {
+	if login {
 		c.loggedIn(status == wire.OK)
 	}
 	c.out.completed(number)
@@ -293,6 +297,7 @@ func (c *Client) continuation(r *Reply, line []byte) {
 		if m.owed < math.MaxUint16 {
 			m.owed++
 		}
+		m.said = false
 		cmd := c.pending.find(m.number)
 		r.Keyword = "+"
 		if extra := cmd.extra(); extra.OnContinue != nil { // nil: given up since
@@ -304,6 +309,7 @@ func (c *Client) continuation(r *Reply, line []byte) {
 // skip passes over a line that is no reply of ours, within the allowance.
 func (c *Client) skip(counter *uint32, err error) {
 	*counter++
+	err = c.redact(err)
 	c.trace.note("skipped: %v", err)
 	if j := &c.stats.Junk; c.d.Warn != nil && j.UnknownTag+j.Malformed+j.Continuation == 1 {
 		c.d.Warn(c, "skipped what the server should not say: "+err.Error())
@@ -315,4 +321,19 @@ func (c *Client) skip(counter *uint32, err error) {
 
 func syntax(reason string, line []byte) error {
 	return &wire.SyntaxError{Reason: reason, Input: string(line[:min(len(line), 200)])}
+}
+
+// redact keeps the server's words out of an error while a command with a secret
+// is pending: it may have repeated the secret.
+func (c *Client) redact(err error) error {
+	if !c.pending.secret() {
+		return err
+	}
+	switch e := err.(type) {
+	case *wire.SyntaxError:
+		return &wire.SyntaxError{Reason: e.Reason, Offset: e.Offset, Input: redacted}
+	case *wire.LimitError:
+		return &wire.LimitError{What: e.What, Limit: e.Limit, Input: redacted}
+	}
+	return err
 }

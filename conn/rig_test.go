@@ -20,7 +20,9 @@ type rig struct {
 	clock  time.Time
 	from   unix.Sockaddr // the peer's address; nil: the real one
 
-	maxRead, maxWrite int // bytes of one call; 0: no bound
+	maxRead, maxWrite int    // bytes of one call; 0: no bound
+	flood             string // the server says it over and over, without end
+	said              int    // bytes of flood
 	writeErr, pollErr error
 	reads, writes     int
 }
@@ -60,6 +62,13 @@ func (r *rig) peer(fd int) (unix.Sockaddr, error) {
 
 func (r *rig) read(fd int, p []byte) (int, error) {
 	r.reads++
+	if r.flood != "" {
+		for i := range p {
+			p[i] = r.flood[r.said%len(r.flood)]
+			r.said++
+		}
+		return len(p), nil
+	}
 	if r.maxRead > 0 {
 		p = p[:min(len(p), r.maxRead)]
 	}

@@ -43,8 +43,8 @@ func (cmd *Command) Detach() { cmd.Finish, cmd.OnContinue, cmd.Rock = nil, nil, 
 // has no bare strings, write quoted ones by %a and [wire.AppendQuoted].
 //
 // The whole command is formatted before any of it is queued: after an error,
-// a *wire.FormatError, [ErrCleartext], [ErrBackpressure] or the reason why the
-// connection has ended, nothing is sent. What %l and %L refer to is sent in
+// a *wire.FormatError, [ErrCleartext], [ErrBackpressure], [ErrMisuse] or the reason
+// why the connection has ended, nothing is sent. What %l and %L refer to is sent in
 // place: it must not change until the command completes. Legal in a callback.
 func (c *Client) Send(finish Proc, rock any, format string, args ...any) error {
 	return c.send(command{finish: finish, rock: rock}, format, args)
@@ -54,10 +54,13 @@ func (c *Client) Send(finish Proc, rock any, format string, args ...any) error {
 // connection until the command has completed: it must not be changed, or sent
 // again, before. Legal in a callback.
 func (c *Client) SendCommand(cmd *Command, format string, args ...any) error {
+	if cmd == nil {
+		return fmt.Errorf("%w: SendCommand of nil", ErrMisuse)
+	}
 	cmd.due = 0 // it may have been sent before
 	err := c.send(command{rock: cmd, whole: true}, format, args)
 	if err == nil && cmd.Timeout > 0 {
-		cmd.due = c.now() + instant(cmd.Timeout)
+		cmd.due = c.now().plus(cmd.Timeout)
 		c.timed++
 		c.changed()
 	}
@@ -65,8 +68,8 @@ func (c *Client) SendCommand(cmd *Command, format string, args ...any) error {
 }
 
 func (c *Client) send(cmd command, format string, args []any) error {
-	if c.err != nil {
-		return c.err
+	if err := c.refusal(); err != nil {
+		return err
 	}
 	if c.out.end()-c.out.position() > c.d.maxQueued() {
 		return ErrBackpressure
@@ -82,6 +85,7 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	secret := hasSecret(marks)
 	switch {
 	case err != nil:
+		err = formatMisuse{err}
 	case secret && !c.maySendSecrets():
 		err = ErrCleartext
 	case uint64(len(b)-begin) > math.MaxUint32-2:
@@ -97,6 +101,7 @@ func (c *Client) send(cmd command, format string, args []any) error {
 
 	cmd.end = c.out.end()
 	cmd.size = uint32(len(buf.b) - begin)
+	cmd.secret = secret
 	cmd.verb = verbOf(b[text : len(b)-len("\r\n")])
 	c.addMarks(marks, &cmd, number)
 	if c.pending.len() == 0 {
@@ -105,6 +110,14 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	*c.pending.add() = cmd
 	c.changed()
 	return nil
+}
+
+// refusal tells why nothing can be queued now, nil if it can.
+func (c *Client) refusal() error {
+	if c.err == nil && c.trace.emitting() {
+		return fmt.Errorf("%w: sending from Dialer.Trace", ErrMisuse)
+	}
+	return c.err
 }
 
 // maySendSecrets holds them back from networks that anybody may listen to.
@@ -149,11 +162,11 @@ func (c *Client) addMarks(marks []wire.Mark, cmd *command, number uint64) {
 // OnContinue: text and a line end are sent, "DONE" ends an IDLE. When the "+"
 // has not come yet, text is kept until it does, and then OnContinue is not
 // called for it; only one text is kept. [ErrMisuse] when there is no such
-// command, when a text is kept already, or when text holds CR, LF or NUL.
-// Legal in a callback.
+// command, when a text is kept already, or when text holds CR, LF or NUL; the
+// reason why the connection has ended if it has. Legal in a callback.
 func (c *Client) Continue(text string) error {
-	if c.err != nil {
-		return c.err
+	if err := c.refusal(); err != nil {
+		return err
 	}
 	m := c.out.dialogue()
 	switch {
@@ -170,6 +183,7 @@ func (c *Client) Continue(text string) error {
 		return nil
 	}
 	m.owed--
+	m.said = true
 	c.waitBegins()
 	c.changed()
 	return nil

@@ -56,6 +56,9 @@ func TestSendErrors(t *testing.T) {
 			if !errors.As(err, &format) {
 				t.Errorf("a wrong command is refused with a *wire.FormatError\n got: %v", err)
 			}
+			if !errors.Is(err, conn.ErrMisuse) {
+				t.Errorf("and that is the caller's fault\n got: %v", err)
+			}
 			if _, wantToWrite := c.GetSelectInfo(); wantToWrite {
 				t.Error("after an error nothing is to be written")
 			}

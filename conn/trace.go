@@ -18,6 +18,7 @@ type tracer struct {
 	literal int64  // bytes of a literal that are still to come, and not shown
 	secrets []span // in the queue, in order
 	next    int64  // position behind what was shown last
+	inside  bool   // emit is being called
 }
 
 // span is a range of positions in the queue.
@@ -37,9 +38,19 @@ const redacted = "***"
 
 func (t *tracer) note(format string, args ...any) {
 	if t != nil {
-		t.emit(t.c, "# "+fmt.Sprintf(format, args...))
+		t.call("# " + fmt.Sprintf(format, args...))
 	}
 }
+
+func (t *tracer) call(line string) {
+	t.inside = true
+	defer func() { t.inside = false }()
+	t.emit(t.c, line)
+}
+
+// emitting reports whether Dialer.Trace is being called. The queue is not in a
+// state then in which it could be added to.
+func (t *tracer) emitting() bool { return t != nil && t.inside }
 
 // waits tells of a literal that waits at a position. A secret that ends there
 // was its header.
@@ -59,6 +70,9 @@ func (t *tracer) sent(at int64, p []byte) {
 	}
 	if at != t.next {
 		t.literal = 0 // it was dropped with its command, which the server refused
+		if len(t.out) > 0 {
+			t.endOut()
+		}
 	}
 	t.next = at + int64(len(p))
 	for len(p) > 0 {
@@ -191,5 +205,5 @@ func (t *tracer) line(prefix string, b []byte) {
 	if len(b) > maxTraceLine {
 		line = append(line, "..."...)
 	}
-	t.emit(t.c, string(line))
+	t.call(string(line))
 }

@@ -105,7 +105,7 @@ func TestTrace(t *testing.T) {
 				"S: b7 OK junk",
 				`# skipped: wire: server sent a malformed reply: a tagged reply to no pending command: "b7 OK junk"`,
 				"S: a2 NO",
-				"# closed: EOF",
+				"# closed: conn: the server closed the connection: EOF",
 			},
 		}, {
 			says: "a secret that is an atom is ***",

@@ -12,6 +12,9 @@ const (
 	authenticate      // a login whose dialogue is secret
 )
 
+// logsIn tells the verbs whose OK ends a life as a stranger.
+func (v verb) logsIn() bool { return v == login || v == authenticate }
+
 // verbOf reads the first word of a command.
 func verbOf(text []byte) verb {
 	switch n := len(text); {

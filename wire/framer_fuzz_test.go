@@ -56,7 +56,7 @@ var (
 	modelLiteral   = regexp.MustCompile(`~?\{[0-9]+\+?\}$`)
 	modelOpenQuote = regexp.MustCompile(`^(?:[^"]|"(?s:[^"\\]|\\.)*")*"(?s:[^"\\]|\\.)*\\?$`)
 	modelPlus      = regexp.MustCompile(`^\+(?: |$)`)
-	modelStart     = regexp.MustCompile(`^(?:\* ([0-9]+)(?: |$)|\* |[^ *+][^ ]* )`)
+	modelStart     = regexp.MustCompile(`^(?:\* +([0-9]+)(?: |$)|\* |[^ *+][^ ]* )`)
 	modelKeyword   = regexp.MustCompile(`^[^ ]+`)
 	modelStatus    = regexp.MustCompile(`^(?i:OK|NO|BAD|BYE|PREAUTH)$`)
 )
@@ -108,6 +108,7 @@ var framerSeeds = []string{
 	"* LIST (\\X) \"\\\"{1}\" {1}\r\n\"\r\n* OK \"\n\r\r\n",
 	"* 4294967296 X {5}\r\n* 0  {0}\r\n",
 	"* 5 {7}\r\n",
+	"*  7 X {1}\r\n.\r\n*  X {1}\r\n",
 	"+x {1}\r\n",
 	"* A {9223372036854775807}\r\n",
 	"* NO {12}\r\nkf1 bad {12}\r\nkf1 FOO {1}\r\n.)\r\n* bye",

@@ -40,7 +40,8 @@ const maxNumber = 1<<32 - 1
 //
 // The error is a *SyntaxError: the line is none of the three forms, or its number
 // is above 4,294,967,295. Grammar: RFC 9051 section 9, response, without its
-// knowledge of keywords.
+// knowledge of keywords. More than one space before a number is let pass, because a
+// server in wide use sends it.
 func ParseHead(line []byte) (h Head, err error) {
 	start, reason := 0, ""
 	h.Number = -1
@@ -78,7 +79,11 @@ func ParseHead(line []byte) (h Head, err error) {
 // number returns the number of a line that begins with "* ", or is "*", and where
 // the keyword begins; -1 if there is no number.
 func number(line []byte) (n int64, start int, reason string) {
-	i := 2
+	digits := 2
+	for digits < len(line) && line[digits] == ' ' {
+		digits++ // `*  1843 EXISTS`: DavMail
+	}
+	i := digits
 	for i < len(line) && line[i]-'0' <= 9 {
 		if n <= maxNumber { // past it the value no longer matters, but must not wrap
 			n = n*10 + int64(line[i]-'0')
@@ -86,7 +91,7 @@ func number(line []byte) (n int64, start int, reason string) {
 		i++
 	}
 	switch {
-	case i == 2 || i < len(line) && line[i] != ' ':
+	case i == digits || i < len(line) && line[i] != ' ':
 		return -1, 2, "" // `* OK`, `* 123ABC`
 	case i >= len(line):
 		return 0, 0, "no keyword"

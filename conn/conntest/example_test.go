@@ -101,7 +101,7 @@ func ExampleServer_Join() {
 	fmt.Println("pager:", pager.Err())
 	fmt.Println("mailbox:", mailbox.Err())
 	// Output:
-	// pager: read: connection reset by peer
+	// pager: conn: connection lost: read: connection reset by peer
 	// mailbox: <nil>
 }
 

@@ -64,7 +64,9 @@ func NewCut(tb testing.TB, d *conn.Dialer, cut *Cut) (*conn.Client, *Server) {
 }
 
 // Join puts the client in a loop: from then on the server's methods turn the
-// loop, with all that is in it, and not the client alone.
+// loop, with all that is in it, and not the client alone. The loop has its own
+// clock: while the client waits for a deadline by a clock that is moved by hand,
+// do not leave the loop to its Run, which would find the deadline long past.
 func (s *Server) Join(l *reactor.Loop) {
 	s.tb.Helper()
 	if err := l.Add(s.client); err != nil {
@@ -97,6 +99,9 @@ func (s *Server) Play(script string) {
 		verb, text := line, ""
 		if len(line) > 2 {
 			verb, text = line[:2], strings.TrimPrefix(line[2:], " ")
+		}
+		if text != "" && strings.Contains("C- S. S!", verb) {
+			s.tb.Fatalf("conntest: script line %q: nothing may follow %s", line, verb)
 		}
 		switch verb {
 		case "S:":

@@ -53,6 +53,9 @@ func TestPlayFails(t *testing.T) {
 		"X: a1 NOOP":                 "begins with none of",
 		`S> \q`:                      "invalid syntax",
 		"T+ 1":                       "missing unit",
+		"C: a1 NOOP\nC- a2 NOOP":     "nothing may follow C-",
+		"S.garbage":                  "nothing may follow S.",
+		"S! now":                     "nothing may follow S!",
 	} {
 		got := failureOf(t, script)
 		if (got == "") != (want == "") || !strings.Contains(got, want) {
@@ -90,7 +93,7 @@ func TestJoin(t *testing.T) {
 			C: a1 NOOP
 			S: a1 OK
 			S!`)
-		want := []string{`noop OK ""`, "closed: read: connection reset by peer"}
+		want := []string{`noop OK ""`, "closed: conn: connection lost: read: connection reset by peer"}
 		if got := log.Take(); !slices.Equal(got, want) {
 			t.Errorf("a client in a loop plays like any other\n got: %q\nwant: %q", got, want)
 		}

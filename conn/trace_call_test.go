@@ -1,0 +1,68 @@
+package conn
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dialer.Trace is called while the queue is being worked on.
+func TestTraceMustNotSend(t *testing.T) {
+	var d Dialer
+	var errs []error
+	d.Trace = func(c *Client, line string) {
+		if line == "C: DONE" {
+			errs = append(errs, c.Send(nil, nil, "X"), c.SendCommand(new(Command), "X"), c.Continue("x"))
+		}
+	}
+	r := newRig(t, &d, nil)
+	cmd := &Command{OnContinue: func(c *Client, _ any, _ *Reply) {
+		if err := c.Continue("DONE"); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := r.c.SendCommand(cmd, "IDLE"); err != nil {
+		t.Fatal(err)
+	}
+	r.drive()
+	r.say("+\r\n")
+	for _, err := range errs {
+		if !errors.Is(err, ErrMisuse) {
+			t.Errorf("sending from Trace is refused: %v", err)
+		}
+	}
+	if got := r.heard(); len(errs) != 3 || got != "a1 IDLE\r\nDONE\r\n" {
+		t.Errorf("and what is sent stays what it was: %q, %v", got, errs)
+	}
+	mustSend(t, r.c, nil, "NOOP")
+	if err := r.c.SendCommand(nil, "NOOP"); !errors.Is(err, ErrMisuse) {
+		t.Errorf("no command at all is refused, too: %v", err)
+	}
+}
+
+// A Trace that panics at the very end leaves no descriptor open.
+func TestTracePanicsAtTheEnd(t *testing.T) {
+	closed := 0
+	r := newRig(t, &Dialer{
+		Trace: func(_ *Client, line string) {
+			if strings.HasPrefix(line, "# closed") {
+				panic(line)
+			}
+		},
+		OnClose: func(*Client, error) { closed++ },
+	}, nil)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic reaches who closes")
+			}
+		}()
+		_ = r.c.Close()
+	}()
+	var b [1]byte
+	if n, err := unix.Read(r.server, b[:]); n != 0 || err != nil || closed != 1 {
+		t.Errorf("the descriptor is closed and OnClose called: %d, %v, %d times", n, err, closed)
+	}
+}
