@@ -46,6 +46,9 @@ func TestReadBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 		most = max(most, r.c.stats.BytesIn-before)
+		if r.c.in.want > readSize {
+			t.Fatalf("a server that fills what it is given gets %d bytes at most: %d", readSize, r.c.in.want)
+		}
 		if cap(r.c.in.b) != at {
 			moved += held
 		}

@@ -107,3 +107,23 @@ func TestPopOfMany(t *testing.T) {
 		t.Error("an empty queue does not keep the place of thousands")
 	}
 }
+
+// One call of writev(2), and one event, have bounds, however much is queued.
+func TestBoundsOfOneEvent(t *testing.T) {
+	q := queue{buf: newBuffer(1)}
+	for i := range 100 {
+		q.buf.b = append(q.buf.b, 'x')
+		q.marks = append(q.marks, mark{kind: referenceMark, at: int64(i + 1), data: []byte("y")})
+	}
+	if n := len(q.gather(nil)); n != maxIOV {
+		t.Errorf("a call has %d pieces at most: %d", maxIOV, n)
+	}
+	r := newRig(t, &Dialer{}, nil)
+	r.c.SetFlags(NonSyncLiteral)
+	for range 100 {
+		mustSend(t, r.c, nil, "X %l", []byte("y"))
+	}
+	if _, err := r.c.TryProcessOneEvent(); err != nil || r.c.stats.Writes != maxWrites {
+		t.Errorf("an event has %d writes at most: %d, %v", maxWrites, r.c.stats.Writes, err)
+	}
+}

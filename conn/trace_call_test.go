@@ -66,3 +66,30 @@ func TestTracePanicsAtTheEnd(t *testing.T) {
 		t.Errorf("the descriptor is closed and OnClose called: %d, %v, %d times", n, err, closed)
 	}
 }
+
+// Lines without end, of either side, are cut before they are kept.
+func TestTraceKeepsNoLongLines(t *testing.T) {
+	longest := 0
+	r := newRig(t, &Dialer{Trace: func(_ *Client, line string) { longest = max(longest, len(line)) }},
+		func(r *rig) { r.maxWrite = 1000 })
+	mustSend(t, r.c, nil, "X %a", strings.Repeat("x", 1<<20))
+	kept := 0
+	keep := func() { kept = max(kept, cap(r.c.trace.out), cap(r.c.trace.in), cap(r.c.trace.tail)) }
+	for range 300 {
+		if _, err := r.c.TryProcessOneEvent(); err != nil {
+			t.Fatal(err)
+		}
+		for r.heard() != "" {
+			keep()
+		}
+	}
+	r.say("* X")
+	for range 300 {
+		r.say(strings.Repeat(" x", 50) + " {0}\r\n")
+		keep()
+	}
+	r.say("\r\n")
+	if kept > 4*maxTraceLine || longest > 2*maxTraceLine {
+		t.Errorf("lines are cut to %d bytes: %d were kept, %d shown", maxTraceLine, kept, longest)
+	}
+}

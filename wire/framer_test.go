@@ -50,6 +50,9 @@ func runBy(t testing.TB, f *Framer, lines bool, in []byte, cuts ...int) (events 
 				if _, _, again := f.Next([]byte("* OK\r\n")); again != err {
 					t.Fatalf("errors are sticky: got %v, then %v", err, again)
 				}
+				if line, _ := f.Line([]byte("* OK\r\n")); line != nil {
+					t.Fatalf("behind an error there is no line: got %q", line)
+				}
 				if len(data) > 0 {
 					events = append(events, "data "+strconv.Quote(string(data)))
 				}
