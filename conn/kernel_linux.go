@@ -1,57 +1,20 @@
 package conn
 
 import (
-	"fmt"
-	"os"
-	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// system is the real kernel.
-type system struct{}
+var patient = []option{
+	{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60},
+	{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
+	{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
+	{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 120_000},
+}
 
 func (system) socket(domain int) (int, error) {
 	return unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-}
-
-func (system) adopt(fd int) error {
-	unix.CloseOnExec(fd)
-	return unix.SetNonblock(fd, true)
-}
-
-func (system) bind(fd int, from unix.Sockaddr) error { return unix.Bind(fd, from) }
-
-func (system) connect(fd int, to unix.Sockaddr) error {
-	err := unix.Connect(fd, to)
-	if err == unix.EINTR { // it goes on by itself
-		return unix.EINPROGRESS
-	}
-	return err
-}
-
-func (system) socketError(fd int) error {
-	v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err == nil && v != 0 {
-		err = syscall.Errno(v)
-	}
-	return err
-}
-
-func (system) stream(fd int) error {
-	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
-	if err == nil && kind != unix.SOCK_STREAM {
-		return fmt.Errorf("%w: descriptor %d is no stream socket", ErrMisuse, fd)
-	}
-	return os.NewSyscallError("getsockopt", err)
-}
-
-func (system) peer(fd int) (unix.Sockaddr, error) { return unix.Getpeername(fd) }
-
-func (system) setsockopt(fd, level, option, value int) error {
-	return unix.SetsockoptInt(fd, level, option, value)
 }
 
 // read and write skip the scheduler's bookkeeping for system calls that may
@@ -85,38 +48,5 @@ func (system) writev(fd int, iov [][]byte) (int, error) {
 		if err != unix.EINTR {
 			return max(n, 0), err
 		}
-	}
-}
-
-func (system) poll(fd int, events int16, timeout time.Duration) (bool, error) {
-	ms := -1
-	if timeout >= 0 { // up to the next millisecond: a wait never ends early
-		ms = int(min((timeout+time.Millisecond-1)/time.Millisecond, 1<<30))
-	}
-	fds := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
-	n, err := unix.Poll(fds[:], ms)
-	if err == unix.EINTR { // the caller looks at its deadline and comes again
-		return false, nil
-	}
-	return n > 0, err
-}
-
-func (system) close(fd int) error { return unix.Close(fd) }
-
-func (system) now() time.Time { return time.Now() }
-
-// patience sets how long the kernel tries to reach a peer that vanished
-// without a word: probes when idle, and a bound on unacknowledged output.
-func patience(k kernel, fd int) {
-	for _, o := range [...]struct{ level, option, value int }{
-		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 4},
-		{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 120_000},
-	} {
-		// Best effort: a kernel that lacks one still carries the connection.
-		_ = k.setsockopt(fd, o.level, o.option, o.value)
 	}
 }

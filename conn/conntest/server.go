@@ -47,9 +47,15 @@ func NewCut(tb testing.TB, d *conn.Dialer, cut *Cut) (*conn.Client, *Server) {
 		clock = new(Clock)
 		own.Now = clock.Now
 	}
-	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
 		tb.Fatalf("socketpair: %v", err)
+	}
+	for _, fd := range ends {
+		unix.CloseOnExec(fd)
+		if err := unix.SetNonblock(fd, true); err != nil {
+			tb.Fatalf("SetNonblock: %v", err)
+		}
 	}
 	c, err := own.Attach(ends[0], "server.test")
 	if err != nil {
