@@ -172,7 +172,7 @@ type busy struct {
 	watched, next int32
 }
 
-func (p *busy) add(fd int32, gen uint32, in interest) error {
+func (p *busy) add(fd int32, gen uint32, in Interest) error {
 	p.watched++
 	return nil
 }

@@ -60,7 +60,7 @@ func (p *epoll) own(fd int, token int32) error {
 
 func (p *epoll) descriptor() int { return p.ep }
 
-func (p *epoll) add(fd int32, gen uint32, in interest) error {
+func (p *epoll) add(fd int32, gen uint32, in Interest) error {
 	err := p.ctl(unix.EPOLL_CTL_ADD, fd, gen, in)
 	if err == unix.EPERM {
 		return ErrNotPollable
@@ -68,28 +68,28 @@ func (p *epoll) add(fd int32, gen uint32, in interest) error {
 	return os.NewSyscallError("epoll_ctl", err)
 }
 
-func (p *epoll) modify(fd int32, gen uint32, in interest) error {
+func (p *epoll) modify(fd int32, gen uint32, in Interest) error {
 	return os.NewSyscallError("epoll_ctl", p.ctl(unix.EPOLL_CTL_MOD, fd, gen, in))
 }
 
 func (p *epoll) remove(fd int32) { _ = p.ctl(unix.EPOLL_CTL_DEL, fd, 0, 0) }
 
-func (p *epoll) ctl(op int, fd int32, gen uint32, in interest) error {
+func (p *epoll) ctl(op int, fd int32, gen uint32, in Interest) error {
 	p.ev = unix.EpollEvent{Events: mask(in), Fd: fd, Pad: int32(gen)}
 	return p.k.epollCtl(p.ep, op, int(fd), &p.ev)
 }
 
 // mask turns an interest into epoll's. EPOLLERR and EPOLLHUP cannot be refused, so
 // a descriptor without interest is edge-triggered, to hear of them only once.
-func mask(in interest) uint32 {
+func mask(in Interest) uint32 {
 	if in == 0 {
 		return unix.EPOLLET
 	}
 	var m uint32
-	if in&readable != 0 {
+	if in&Readable != 0 {
 		m |= unix.EPOLLIN
 	}
-	if in&writable != 0 {
+	if in&Writable != 0 {
 		m |= unix.EPOLLOUT
 	}
 	return m

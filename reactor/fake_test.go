@@ -39,12 +39,12 @@ type fakePoller struct {
 
 type fakeWatch struct {
 	gen uint32
-	in  interest
+	in  Interest
 }
 
 type fakeReady struct {
 	fd int32
-	in interest
+	in Interest
 }
 
 func newFake(t testing.TB) (*Loop, *fakePoller, *fakeClock) {
@@ -55,7 +55,7 @@ func newFake(t testing.TB) (*Loop, *fakePoller, *fakeClock) {
 }
 
 // set makes a descriptor ready for in and for nothing else.
-func (p *fakePoller) set(fd int, in interest) {
+func (p *fakePoller) set(fd int, in Interest) {
 	p.ready = slices.DeleteFunc(p.ready, func(r fakeReady) bool { return r.fd == int32(fd) })
 	if in != 0 {
 		p.ready = append(p.ready, fakeReady{int32(fd), in})
@@ -73,13 +73,13 @@ func (p *fakePoller) takeLog() []string {
 	return log
 }
 
-func (in interest) String() string {
+func (in Interest) String() string {
 	return [...]string{"-", "r", "w", "rw"}[in]
 }
 
 func (p *fakePoller) descriptor() int { return 1 << 20 }
 
-func (p *fakePoller) add(fd int32, gen uint32, in interest) error {
+func (p *fakePoller) add(fd int32, gen uint32, in Interest) error {
 	if _, twice := p.watched[fd]; twice {
 		p.t.Errorf("a descriptor is added once; %d was added again", fd)
 	}
@@ -91,7 +91,7 @@ func (p *fakePoller) add(fd int32, gen uint32, in interest) error {
 	return nil
 }
 
-func (p *fakePoller) modify(fd int32, gen uint32, in interest) error {
+func (p *fakePoller) modify(fd int32, gen uint32, in Interest) error {
 	w, ok := p.watched[fd]
 	if !ok || w.gen != gen {
 		p.t.Errorf("only watched descriptors are modified; %d is not", fd)

@@ -24,7 +24,7 @@ func TestWorkLeftShowsInTheDescriptor(t *testing.T) {
 			return true, nil
 		}
 		mustAdd(t, l, s)
-		p.set(fd, readable)
+		p.set(fd, Readable)
 	}
 	for left := 2; left >= 0; left-- {
 		try(t, l, true)
@@ -88,7 +88,7 @@ func TestFullBatchOfNothingShows(t *testing.T) {
 	}
 	s := newFull(3)
 	mustAdd(t, l, s)
-	p.set(3, readable)
+	p.set(3, Readable)
 	try(t, l, false)
 	if !p.woken || l.stats.Stale != batchSize {
 		t.Errorf("an edge-triggered host is woken again; it was not, after %d stale events", l.stats.Stale)
@@ -233,8 +233,8 @@ func TestLoopInALoop(t *testing.T) {
 	}
 	mustAdd(t, inner, s)
 	inner.After(time.Second, r.note("timer"))
-	innerP.set(3, readable)
-	outerP.set(fd, readable)
+	innerP.set(3, Readable)
+	outerP.set(fd, Readable)
 	inner.Post(r.note("post"))
 	if innerP.wakes != 1 {
 		t.Errorf("a post wakes the inner loop's descriptor, and with it the outer loop; %d wakes", innerP.wakes)
@@ -273,8 +273,8 @@ func TestInnerLoopCloses(t *testing.T) {
 	outer, inner, outerP, innerP := hosted(t)
 	outerP.takeLog()
 	fd, _ := inner.GetSelectInfo()
-	innerP.set(3, readable)
-	outerP.set(fd, readable)
+	innerP.set(3, Readable)
+	outerP.set(fd, Readable)
 	mustAdd(t, inner, &plain{fd: 3, do: func() (bool, error) { return true, inner.Close() }})
 	steps(t, outer, 1)
 	wantLog(t, outerP, "remove 1048576")

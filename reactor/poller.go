@@ -2,12 +2,16 @@ package reactor
 
 import "time"
 
-// interest is what a poller watches a descriptor for.
-type interest uint8
+// Interest is what a descriptor is watched for: a set of [Readable] and [Writable], or 0.
+type Interest uint8
 
 const (
-	readable interest = 1 << iota
-	writable
+	// Readable: it can be read without waiting, or its end or an error has come.
+	// A listener is readable when there is a connection to accept.
+	Readable Interest = 1 << iota
+	// Writable: it can be written without waiting, or an error has come. A socket
+	// on which connect(2) was called is writable when the outcome is known.
+	Writable
 )
 
 // event says that something happened to a watched descriptor. What happened is left
@@ -32,10 +36,10 @@ type poller interface {
 	// add begins to watch fd and reports its events with gen. Errors and hang-ups
 	// are reported whatever the interest is; with no interest at all they are
 	// reported once and no more, so that a paused source cannot make the loop spin.
-	add(fd int32, gen uint32, in interest) error
+	add(fd int32, gen uint32, in Interest) error
 
 	// modify changes the interest of a watched descriptor.
-	modify(fd int32, gen uint32, in interest) error
+	modify(fd int32, gen uint32, in Interest) error
 
 	// remove ends the watch. It cannot fail in a way that matters: a descriptor
 	// that its owner closed too early has left the kernel's table by itself.

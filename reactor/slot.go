@@ -15,8 +15,8 @@ type slot struct {
 	heapAt int32  // place in the heap of deadlines, -1: none
 	listAt int32  // place in the list of sources that cannot notify, -1: none
 
-	want interest // what the source wanted when last asked
-	have interest // what the kernel has
+	want Interest // what the source wanted when last asked
+	have Interest // what the kernel has
 
 	blocked bool // said that nothing was ready while it wanted to write
 	held    bool // its deadline has passed: it still holds work
@@ -29,7 +29,7 @@ func (s *slot) removed() bool { return s.fd < 0 }
 func (s *slot) place(i int32) { s.heapAt = i }
 
 // ask asks the source for its descriptor and interest.
-func (s *slot) ask() (fd int, want interest) {
+func (s *slot) ask() (fd int, want Interest) {
 	read := true
 	var write bool
 	if s.interester != nil {
@@ -38,18 +38,18 @@ func (s *slot) ask() (fd int, want interest) {
 		fd, write = s.src.GetSelectInfo()
 	}
 	if read {
-		want |= readable
+		want |= Readable
 	}
 	if write {
-		want |= writable
+		want |= Writable
 	}
 	return fd, want
 }
 
 // wants notes what the source wants now.
-func (s *slot) wants(want interest) {
+func (s *slot) wants(want Interest) {
 	s.want = want
-	if want&writable == 0 {
+	if want&Writable == 0 {
 		s.blocked = false
 	}
 }
@@ -57,15 +57,15 @@ func (s *slot) wants(want interest) {
 // untried reports whether the source wants to write and may well be able to: the
 // kernel was not asked to say when, and the source has not yet said that it cannot.
 func (s *slot) untried() bool {
-	return s.want&^s.have&writable != 0 && !s.blocked
+	return s.want&^s.have&Writable != 0 && !s.blocked
 }
 
 // due is the interest that the kernel should have. Most sockets can be written most
 // of the time, so an untried source is called first, and most of the time that saves
 // two epoll_ctl.
-func (s *slot) due() interest {
+func (s *slot) due() Interest {
 	if s.untried() {
-		return s.want &^ writable
+		return s.want &^ Writable
 	}
 	return s.want
 }

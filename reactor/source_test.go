@@ -96,7 +96,7 @@ func TestKernelForgetsBeforeClose_E15(t *testing.T) {
 		return true, nil
 	}
 	mustAdd(t, l, s)
-	p.set(3, readable)
+	p.set(3, Readable)
 	steps(t, l, 1)
 	wantLog(t, p, "add 3 r", "remove 3", "let go", "close 3")
 
@@ -120,8 +120,8 @@ func TestSourceMoves(t *testing.T) {
 	quiet.fd, quiet.write = 6, true
 	drain(t, l)
 	wantLog(t, p, "remove 4", "add 6 rw") // it cannot say so, and is asked every turn
-	p.set(3, readable)
-	p.set(5, readable)
+	p.set(3, Readable)
+	p.set(5, Readable)
 	steps(t, l, 1)
 	if s.calls != 1 {
 		t.Errorf("events of the new descriptor arrive; %d did", s.calls)
@@ -160,7 +160,7 @@ func TestSourcesSwapDescriptors(t *testing.T) {
 	a.fd, b.fd = 4, 3
 	a.changed()
 	b.changed()
-	p.set(3, readable)
+	p.set(3, Readable)
 	steps(t, l, 1)
 	if a.calls != 0 || b.calls != 1 || l.table.n != 2 || a.changed == nil || b.changed == nil {
 		t.Errorf("each has the other's descriptor and its events; calls %d and %d", a.calls, b.calls)
@@ -216,7 +216,7 @@ func TestWriteIsTriedBeforeTheKernelIsAsked(t *testing.T) {
 	wantLog(t, p, "modify 3 rw")
 
 	room = 3
-	p.set(3, writable)
+	p.set(3, Writable)
 	steps(t, l, 2)
 	p.set(3, 0)
 	drain(t, l)
@@ -237,7 +237,7 @@ func TestBlockedIsNotForEver(t *testing.T) {
 	s.changed()
 	drain(t, l)
 	full = false
-	p.set(3, writable)
+	p.set(3, Writable)
 	steps(t, l, 1)
 	drain(t, l)
 	wantLog(t, p, "add 3 r", "modify 3 rw", "modify 3 r")
@@ -264,7 +264,7 @@ func TestReadyListIsLookedAtAgain(t *testing.T) {
 		b.deadline = time.Time{}
 		return true, l.Remove(c)
 	}
-	p.set(3, readable)
+	p.set(3, Readable)
 	l.Post(func() {
 		a.write = true
 		a.changed()
@@ -292,7 +292,7 @@ func TestChangedDuringItsOwnCall(t *testing.T) {
 		s.write = false
 		return true, nil
 	}
-	p.set(3, readable)
+	p.set(3, Readable)
 	s.asked = 0
 	steps(t, l, 1)
 	drain(t, l)
@@ -312,12 +312,12 @@ func TestBlockedWriter_E8(t *testing.T) {
 		return true, nil
 	}
 	mustAdd(t, l, s)
-	p.asleep = func() { p.set(3, writable) }
+	p.asleep = func() { p.set(3, Writable) }
 	steps(t, l, 1)
 	asleep := false
 	p.asleep = func() {
 		asleep = true
-		p.set(3, readable)
+		p.set(3, Readable)
 	}
 	before := len(p.waits)
 	steps(t, l, 1)
@@ -356,8 +356,8 @@ func TestSpuriousReadinessIsPassedOver(t *testing.T) {
 	a, b := newFull(3), newFull(4)
 	a.do = func() (bool, error) { return false, nil }
 	mustAdd(t, l, a, b)
-	p.set(3, readable)
-	p.set(4, readable)
+	p.set(3, Readable)
+	p.set(4, Readable)
 	if ok, err := l.TryProcessOneEvent(); !ok || err != nil || b.calls != 1 {
 		t.Errorf("an event that is nothing is no event; it said %v, %v, with %d calls of the other", ok, err, b.calls)
 	}
@@ -382,7 +382,7 @@ func TestTurnCostsWhatIsReady(t *testing.T) {
 	for _, s := range sources {
 		s.asked = 0
 	}
-	p.set(5000, readable)
+	p.set(5000, Readable)
 	steps(t, l, 100)
 	asked := 0
 	for _, s := range sources {
@@ -443,7 +443,7 @@ func TestLaterDeadlinesLeaveTheHeapAlone(t *testing.T) {
 	s := newFull(3)
 	s.deadline = clock.now.Add(time.Hour)
 	mustAdd(t, l, s)
-	p.set(3, readable)
+	p.set(3, Readable)
 	s.do = func() (bool, error) {
 		s.deadline = s.deadline.Add(time.Second)
 		return true, nil
@@ -464,7 +464,7 @@ func TestManySources_E18(t *testing.T) {
 		sources[i] = newFull(i + 1100)
 		sources[i].deadline = clock.now.Add(time.Duration(n-i) * time.Second)
 		mustAdd(t, l, sources[i])
-		p.ready = append(p.ready, fakeReady{int32(i + 1100), readable})
+		p.ready = append(p.ready, fakeReady{int32(i + 1100), Readable})
 	}
 	steps(t, l, 2*batchSize)
 	for _, s := range sources {
@@ -499,7 +499,7 @@ func TestSourcesThatRemoveOthersWhenAsked(t *testing.T) {
 	if a.changed == nil || b.changed != nil || l.table.n != 2 {
 		t.Errorf("a was added again while b was removed; %d sources are there", l.table.n)
 	}
-	p.set(3, readable)
+	p.set(3, Readable)
 	steps(t, l, 1)
 	if a.calls != 1 {
 		t.Errorf("and gets its events; it had %d", a.calls)

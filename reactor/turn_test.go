@@ -60,7 +60,7 @@ func TestTurnOrder(t *testing.T) {
 		b.changed()
 	})
 	l.After(time.Second, r.note("timer"))
-	p.set(3, readable)
+	p.set(3, Readable)
 	clock.now = clock.now.Add(time.Second)
 	drain(t, l)
 	// b said that it holds work without a wish to write; its deadline is read when
@@ -72,8 +72,8 @@ func TestOneStepIsOneEvent(t *testing.T) {
 	l, p, _ := newFake(t)
 	a, b := newFull(3), newFull(4)
 	mustAdd(t, l, a, b)
-	p.set(3, readable)
-	p.set(4, readable)
+	p.set(3, Readable)
+	p.set(4, Readable)
 	for want := 1; want <= 3; want++ {
 		if ok, err := l.TryProcessOneEvent(); !ok || err != nil {
 			t.Fatalf("TryProcessOneEvent deals with an event; it said %v, %v", ok, err)
@@ -96,7 +96,7 @@ func TestNowIsReadOnceATurn(t *testing.T) {
 			return true, nil
 		}
 		mustAdd(t, l, s)
-		p.set(fd, readable)
+		p.set(fd, Readable)
 	}
 	began := clock.now
 	clock.reads = 0
@@ -116,8 +116,8 @@ func TestEventOfClosedSourceIsDropped_E1(t *testing.T) {
 	a, b := newFull(3), newFull(4)
 	b.do = func() (bool, error) { return true, l.Remove(a) }
 	mustAdd(t, l, b, a)
-	p.set(4, readable)
-	p.set(3, readable)
+	p.set(4, Readable)
+	p.set(3, Readable)
 	steps(t, l, 1)
 	p.set(4, 0)
 	drain(t, l)
@@ -137,13 +137,13 @@ func TestReusedDescriptor_E2(t *testing.T) {
 		return true, l.Add(c)
 	}
 	mustAdd(t, l, b, a)
-	p.set(4, readable)
-	p.set(3, readable)
+	p.set(4, Readable)
+	p.set(3, Readable)
 	drain(t, l)
 	if a.calls != 0 || c.calls != 0 {
 		t.Errorf("an event of the former owner of a number reaches nobody; a was called %d times, c %d times", a.calls, c.calls)
 	}
-	p.set(3, readable)
+	p.set(3, Readable)
 	steps(t, l, 1)
 	if c.calls != 1 {
 		t.Errorf("the new owner gets its own events; it was called %d times", c.calls)
@@ -158,8 +158,8 @@ func TestRemovedAndAddedAgainInABatch(t *testing.T) {
 		return true, errors.Join(l.Remove(a), l.Add(a))
 	}
 	mustAdd(t, l, b, a)
-	p.set(4, readable)
-	p.set(3, readable)
+	p.set(4, Readable)
+	p.set(3, Readable)
 	steps(t, l, 1)
 	if ok, _ := l.TryProcessOneEvent(); !ok || a.calls != 1 || l.stats.Stale != 1 {
 		t.Errorf("the old registration's event is stale and the new one's arrives; calls %d, stale %d", a.calls, l.stats.Stale)
@@ -198,7 +198,7 @@ func TestEverythingInACallback_E5(t *testing.T) {
 		return true, nil
 	}
 	mustAdd(t, l, a)
-	p.set(3, readable)
+	p.set(3, Readable)
 	steps(t, l, 1)
 	if deepest != 1 || b.calls != 0 || b.dismissed != 1 {
 		t.Errorf("a callback is not entered twice and a source that came and went is let go; depth %d, calls %d, dismissed %d", deepest, b.calls, b.dismissed)
@@ -211,7 +211,7 @@ func TestRemovalDuringDelivery_E6(t *testing.T) {
 	sources := make([]*full, 6)
 	for i := range sources {
 		sources[i] = newFull(i)
-		p.set(i, readable)
+		p.set(i, Readable)
 	}
 	sources[0].do = func() (bool, error) { return true, l.Remove(sources[0]) }
 	sources[1].do = func() (bool, error) { return true, l.Remove(sources[2]) }
@@ -247,8 +247,8 @@ func TestPanicInACallback_E7(t *testing.T) {
 		panic("a")
 	}
 	mustAdd(t, l, a, b)
-	p.set(3, readable)
-	p.set(4, readable)
+	p.set(3, Readable)
+	p.set(4, Readable)
 	func() {
 		defer func() {
 			if r := recover(); r != "a" {
@@ -300,7 +300,7 @@ func TestFloodDelaysNobody_E10(t *testing.T) {
 		return true, nil
 	}
 	mustAdd(t, l, flood)
-	p.set(0, readable)
+	p.set(0, Readable)
 	served := map[int]uint64{}
 	for fd := 1; fd < 1000; fd++ {
 		s := newFull(fd)
@@ -348,7 +348,7 @@ func TestWorkLeftWithoutAnEvent_E14(t *testing.T) {
 		return true, nil
 	}
 	mustAdd(t, l, s)
-	p.set(3, readable)
+	p.set(3, Readable)
 	steps(t, l, 5)
 	if left != 0 {
 		t.Errorf("a source is called until it holds no more work; %d pieces were left", left)
@@ -391,7 +391,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		return true, nil
 	}
 	mustAdd(t, l, s)
-	p.set(3, readable)
+	p.set(3, Readable)
 	if err := l.Run(ctx); err != context.Canceled || s.calls != 1 {
 		t.Errorf("Run ends with the context, after the event that ended it; it said %v after %d events", err, s.calls)
 	}
@@ -440,8 +440,8 @@ func TestCloseInACallback(t *testing.T) {
 	mustAdd(t, l, a, b)
 	timer.Reset(time.Hour)
 	l.Post(func() { l.Post(func() { fired = true }) })
-	p.set(3, readable)
-	p.set(4, readable)
+	p.set(3, Readable)
+	p.set(4, Readable)
 	if err := l.Run(context.Background()); err != ErrClosed {
 		t.Errorf("Run says ErrClosed; it said %v", err)
 	}
