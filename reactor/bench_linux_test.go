@@ -219,10 +219,3 @@ func BenchmarkEvent(b *testing.B) {
 		}
 	}
 }
-
-// counterless is a Notifier that does nothing.
-type counterless struct{ fd int }
-
-func (s *counterless) GetSelectInfo() (int, bool)        { return s.fd, false }
-func (s *counterless) TryProcessOneEvent() (bool, error) { return true, nil }
-func (s *counterless) SetNotify(func())                  {}

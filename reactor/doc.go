@@ -52,7 +52,10 @@
 // nothing, and is not woken for nothing more than once for each of these.
 //
 // A Loop is also a [Source], a [Deadliner] and a [Notifier], so that it can be added
-// to another Loop. An error that its calls return removes it there, like any source.
+// to another Loop, which has it do a whole turn at a call. A [*SourceError] about a
+// source of the inner loop comes out of the call that drives the outer one, and both
+// loops go on. An error of the inner loop's own poller removes it from the outer one,
+// and comes out there as a *SourceError about the inner loop.
 //
 // Between calls of the host, sources change as they do in callbacks: a Notifier
 // says so. One that is not a Notifier is not heard before the next turn.

@@ -232,6 +232,22 @@ func (s *full) SetNotify(changed func()) {
 
 func newFull(fd int) *full { return &full{plain: plain{fd: fd}} }
 
+// counterless is a Notifier that has little to do.
+type counterless struct {
+	fd int
+	do func() // nil: nothing
+}
+
+func (s *counterless) GetSelectInfo() (int, bool) { return s.fd, false }
+func (s *counterless) SetNotify(func())           {}
+
+func (s *counterless) TryProcessOneEvent() (bool, error) {
+	if s.do != nil {
+		s.do()
+	}
+	return true, nil
+}
+
 func mustAdd(t testing.TB, l *Loop, sources ...Source) {
 	t.Helper()
 	for _, s := range sources {

@@ -53,6 +53,41 @@ func (l *Loop) SetNotify(changed func()) {
 	}
 }
 
+// processTurn deals with what is left of the turn, or else with a whole new one. It
+// is what an outer loop calls in place of TryProcessOneEvent: a turn is bounded, and
+// what it costs to enter and leave the loop is then spread over its events.
+func (l *Loop) processTurn() (ok bool, err error) {
+	if err := l.enter(); err != nil {
+		return false, err
+	}
+	defer l.leave(&err)
+	ok, err = l.step(false)
+	if err == nil {
+		for l.next() {
+			ok = true
+		}
+	}
+	return ok, err
+}
+
+// callInner has an inner loop deal with a turn. An error about a source of that loop
+// is for whoever drives us to hear, and no reason to give the loop up. Any other is,
+// and is heard too: nobody else would.
+func (l *Loop) callInner(s *slot) (ok bool, err error) {
+	fd := int(s.fd)
+	ok, err = s.inner.processTurn()
+	if err == nil {
+		return ok, nil
+	}
+	var fault *SourceError
+	if errors.As(err, &fault) {
+		l.noteFault(err)
+		return true, nil
+	}
+	l.noteFault(&SourceError{s.src, fd, err})
+	return false, err
+}
+
 // enter begins a call that drives the loop.
 func (l *Loop) enter() error {
 	if l.closed {
@@ -116,6 +151,7 @@ func (l *Loop) surface() error {
 	l.stats.Sources = l.table.n
 	if l.hostNotify != nil {
 		l.mail.entrust(&l.stats)
+		l.hostNotify() // it may not be the outer loop that has driven this one
 		return nil
 	}
 	left := l.workLeft()

@@ -241,7 +241,7 @@ func TestLoopInALoop(t *testing.T) {
 	}
 	outer.After(2*time.Second, r.note("outer timer"))
 	outerP.asleep = func() { t.Error("there is always something to come; the outer loop slept for ever") }
-	steps(t, outer, 4)
+	steps(t, outer, 3) // post and source are one turn of the inner loop
 	r.want(t, "post", "source", "timer", "outer timer")
 	if len(innerP.alarms) != 0 || innerP.wakes != 1 {
 		t.Errorf("an outer loop asks for deadlines and work left; the inner one set %d alarms and made %d wakes", len(innerP.alarms), innerP.wakes)

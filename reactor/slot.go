@@ -9,6 +9,7 @@ type slot struct {
 	// Asked for once, when the source is added; nil for what it does not implement.
 	deadliner  Deadliner
 	interester Interester
+	inner      *Loop // src, if that is one
 
 	fd     int32  // -1: removed
 	gen    uint32 // in the kernel's events for fd, see table

@@ -18,6 +18,7 @@ func (l *Loop) Add(s Source) error {
 	sl := &slot{src: s, fd: -1, heapAt: -1, listAt: -1}
 	sl.deadliner, _ = s.(Deadliner)
 	sl.interester, _ = s.(Interester)
+	sl.inner, _ = s.(*Loop)
 	fd, want := sl.ask()
 	if fd < 0 {
 		return ErrNoDescriptor

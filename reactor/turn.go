@@ -190,8 +190,14 @@ func (l *Loop) deliver(ev event) bool {
 // call has a source deal with an event, and reports whether it had one. A source
 // that fails has dealt with its last.
 func (l *Loop) call(s *slot) bool {
+	var ok bool
+	var err error
 	l.calling = s
-	ok, err := s.src.TryProcessOneEvent()
+	if s.inner == nil {
+		ok, err = s.src.TryProcessOneEvent()
+	} else {
+		ok, err = l.callInner(s)
+	}
 	l.calling = nil
 	switch {
 	case s.removed(): // by itself
