@@ -73,10 +73,6 @@ func (p *fakePoller) takeLog() []string {
 	return log
 }
 
-func (in Interest) String() string {
-	return [...]string{"-", "r", "w", "rw"}[in]
-}
-
 func (p *fakePoller) descriptor() int { return 1 << 20 }
 
 func (p *fakePoller) add(fd int32, gen uint32, in Interest) error {

@@ -19,6 +19,7 @@ type slot struct {
 	want Interest // what the source wanted when last asked
 	have Interest // what the kernel has
 
+	literal bool // is called only for what the kernel reported
 	blocked bool // said that nothing was ready while it wanted to write
 	held    bool // its deadline has passed: it still holds work
 	onReady bool
@@ -58,8 +59,12 @@ func (s *slot) wants(want Interest) {
 // untried reports whether the source wants to write and may well be able to: the
 // kernel was not asked to say when, and the source has not yet said that it cannot.
 func (s *slot) untried() bool {
-	return s.want&^s.have&Writable != 0 && !s.blocked
+	return s.want&^s.have&Writable != 0 && !s.blocked && !s.literal
 }
+
+// outdated reports whether an event may be one of an interest that the source no
+// longer has. If it is not, the kernel will report it again.
+func (s *slot) outdated() bool { return s.literal && s.want != s.have }
 
 // due is the interest that the kernel should have. Most sockets can be written most
 // of the time, so an untried source is called first, and most of the time that saves

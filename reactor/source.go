@@ -19,6 +19,7 @@ func (l *Loop) Add(s Source) error {
 	sl.deadliner, _ = s.(Deadliner)
 	sl.interester, _ = s.(Interester)
 	sl.inner, _ = s.(*Loop)
+	_, sl.literal = s.(literal)
 	fd, want := sl.ask()
 	if fd < 0 {
 		return ErrNoDescriptor

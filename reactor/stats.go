@@ -9,7 +9,7 @@ type Stats struct {
 	Waits     uint64 // turns that began with a wait; the others found work waiting
 	Wakeups   uint64 // waits that ended because of Post or the end of a context
 	Events    uint64 // of the kernel, delivered
-	Stale     uint64 // of the kernel, dropped: the source had gone
+	Stale     uint64 // of the kernel, dropped: the source had gone, or a Descriptor wants something else now
 	Spurious  uint64 // calls of a source that had nothing to do
 	Posts     uint64 // posted functions run
 	Timers    uint64 // timers fired

@@ -183,6 +183,10 @@ func (l *Loop) deliver(ev event) bool {
 		l.stats.Stale++
 		return false
 	}
+	if s.outdated() {
+		l.stats.Stale++
+		return false
+	}
 	l.stats.Events++
 	return l.call(s)
 }
