@@ -74,6 +74,7 @@ type Loop struct {
 	turn       turn
 	inside     bool   // a call of Run, ProcessOneEvent or TryProcessOneEvent is under way
 	closed     bool   // never reset
+	slow       *slow  // nil: nobody wants to know
 	hostNotify func() // set while an outer Loop drives this one
 	alarmAt    int64  // what the poller's alarm is set to
 
@@ -163,8 +164,11 @@ func (l *Loop) instant() int64 {
 	if l.inside {
 		return l.tick
 	}
-	return int64(l.clock().Sub(l.origin))
+	return l.read()
 }
+
+// read reads the clock.
+func (l *Loop) read() int64 { return int64(l.clock().Sub(l.origin)) }
 
 // at turns a time into an instant.
 func (l *Loop) at(t time.Time) int64 {
@@ -191,7 +195,7 @@ func (l *Loop) Close() error {
 	slots := l.table.byFD
 	l.table = table{gen: l.table.gen}
 	l.turn = turn{}
-	l.polled, l.dirty, l.ready, l.calling, l.fault = nil, nil, nil, nil, nil
+	l.polled, l.dirty, l.ready, l.calling, l.fault, l.slow = nil, nil, nil, nil, nil, nil
 	l.deadlines.clear()
 	for _, s := range slots {
 		if s != nil {

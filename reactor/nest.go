@@ -184,7 +184,7 @@ func (l *Loop) arm() error {
 	if when >= l.alarmAt {
 		return nil
 	}
-	now := int64(l.clock().Sub(l.origin))
+	now := l.read()
 	d := min(max(0, time.Duration(when-now)), longestAlarm)
 	if err := l.poller.alarm(d); err != nil {
 		return err

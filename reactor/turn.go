@@ -114,7 +114,7 @@ func (l *Loop) next() bool {
 				t.posts[t.nextPost] = nil
 				t.nextPost++
 				l.stats.Posts++
-				f()
+				l.run(f)
 				return true
 			}
 			t.phase = expiry
@@ -157,7 +157,7 @@ func (l *Loop) expire(d deadline) bool {
 	if t, ok := d.owner.(*Timer); ok {
 		l.stats.Timers++
 		l.late(d.when)
-		t.f()
+		l.run(t.f)
 		return true
 	}
 	// A source's deadline may have moved on since it was filed.
@@ -196,6 +196,7 @@ func (l *Loop) deliver(ev event) bool {
 func (l *Loop) call(s *slot) bool {
 	var ok bool
 	var err error
+	fd, began := s.fd, l.watch()
 	l.calling = s
 	if s.inner == nil {
 		ok, err = s.src.TryProcessOneEvent()
@@ -205,16 +206,20 @@ func (l *Loop) call(s *slot) bool {
 	l.calling = nil
 	switch {
 	case s.removed(): // by itself
-		return true
+		ok = true
 	case err != nil:
 		l.stats.Failed++
 		l.drop(s)
-		return true
+		ok = true
+	default:
+		if !ok {
+			s.blocked = true
+			l.stats.Spurious++
+		}
+		l.review(s)
 	}
-	if !ok {
-		s.blocked = true
-		l.stats.Spurious++
+	if began != never {
+		l.took(began, Slow{Source: s.src, FD: int(fd)}, nil)
 	}
-	l.review(s)
 	return ok
 }
