@@ -2,7 +2,9 @@ package reactor_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"expvar"
 	"fmt"
 	"io"
 	"time"
@@ -192,4 +194,34 @@ func ExampleLoop_After() {
 	// something happened; it was set: true
 	// idle
 	// context canceled
+}
+
+// What a daemon shows on /debug/vars. One place takes the figures, because the means
+// and maxima are those since they were taken before.
+func ExampleLoop_Stats() {
+	loop, err := reactor.New()
+	if err != nil {
+		panic(err)
+	}
+	defer loop.Close()
+	expvar.Publish("loop", expvar.Func(func() any { return loop.Stats() })) // safe on any goroutine
+
+	ctx, cancel := context.WithCancel(context.Background())
+	loop.After(time.Millisecond, func() {})
+	loop.After(2*time.Millisecond, func() {})
+	loop.After(3*time.Millisecond, cancel)
+	fmt.Println(loop.Run(ctx))
+
+	var shown reactor.Stats // durations are nanoseconds
+	if err := json.Unmarshal([]byte(expvar.Get("loop").String()), &shown); err != nil {
+		panic(err)
+	}
+	fmt.Println("timers:", shown.Timers)
+	fmt.Println("slept most of the time:", shown.Asleep > time.Millisecond)
+	fmt.Println("timers were late:", shown.Lag.Max >= shown.Lag.Mean && shown.Lag.Mean > 0)
+	// Output:
+	// context canceled
+	// timers: 3
+	// slept most of the time: true
+	// timers were late: true
 }

@@ -79,7 +79,8 @@ type Loop struct {
 	alarmAt    int64  // what the poller's alarm is set to
 
 	mail  mailbox
-	stats Stats
+	stats Stats // counters only; Stats has the rest from the mailbox
+	lag   lags  // since the mailbox last got it
 }
 
 // New makes a loop with nothing in it. Close it when done. Errors are *os.SyscallError.
@@ -95,7 +96,7 @@ func newLoop(p poller, clock func() time.Time) *Loop {
 	now := clock()
 	l := &Loop{poller: p, clock: clock, origin: now, now: now, alarmAt: never}
 	l.turn.batch = make([]event, batchSize)
-	l.mail.parked = true // in foreign hands until a call comes in
+	l.mail.parked, l.mail.dozing = true, true // in foreign hands until a call comes in
 	return l
 }
 
@@ -191,7 +192,7 @@ func (l *Loop) Close() error {
 	if l.hostNotify != nil {
 		l.hostNotify() // the outer loop lets go of our descriptor while it is open
 	}
-	err := l.mail.close(l.poller)
+	err := l.mail.close(l)
 	slots := l.table.byFD
 	l.table = table{gen: l.table.gen}
 	l.turn = turn{}

@@ -149,13 +149,17 @@ func (l *Loop) noteFault(err error) {
 // that makes the descriptor readable.
 func (l *Loop) surface() error {
 	l.stats.Sources = l.table.n
+	left := l.workLeft()
+	var now int64
+	if !left && !l.mail.dozing {
+		now = l.read()
+	}
 	if l.hostNotify != nil {
-		l.mail.entrust(&l.stats)
+		l.mail.entrust(l, left, now)
 		l.hostNotify() // it may not be the outer loop that has driven this one
 		return nil
 	}
-	left := l.workLeft()
-	if err := l.mail.expose(l.poller, left, &l.stats); left || err != nil {
+	if err := l.mail.expose(l, left, now); left || err != nil {
 		return err // with work left, a later call will set the alarm
 	}
 	return l.arm()

@@ -10,10 +10,11 @@ const keepPosts = 1024
 type mailbox struct {
 	mu        sync.Mutex
 	posts     []func()
-	parked    bool // the loop waits, or a foreign host does in its place: a post must wake it
-	signalled bool // a wake has been made that no wait has consumed
+	posted    int64 // the instant of the first of posts
+	parked    bool  // the loop waits, or a foreign host does in its place: a post must wake it
+	signalled bool  // a wake has been made that no wait has consumed
 	closed    bool
-	stats     Stats
+	ledger
 }
 
 // Post has f called on the loop's goroutine, in the next turn, after what was posted
@@ -31,6 +32,9 @@ func (l *Loop) Post(f func()) bool {
 	defer m.mu.Unlock()
 	if m.closed || m.parked && m.signal(l.poller) != nil {
 		return false
+	}
+	if len(m.posts) == 0 {
+		m.posted = l.read()
 	}
 	m.posts = append(m.posts, f)
 	return true
@@ -60,15 +64,19 @@ func (m *mailbox) signal(p poller) error {
 }
 
 // park notes that a wait begins, unless there are posts to run first.
-func (m *mailbox) park() bool {
+func (m *mailbox) park(l *Loop, now int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.parked = len(m.posts) == 0
+	if m.parked {
+		m.publish(l)
+		m.doze(now)
+	}
 	return m.parked
 }
 
 // collect ends a wait and returns the posts. It keeps spent for those to come.
-func (m *mailbox) collect(spent []func(), woken bool, s *Stats) []func() {
+func (m *mailbox) collect(l *Loop, spent []func(), woken bool) []func() {
 	if cap(spent) > keepPosts {
 		spent = nil
 	}
@@ -78,35 +86,45 @@ func (m *mailbox) collect(spent []func(), woken bool, s *Stats) []func() {
 	if woken {
 		m.signalled = false
 	}
-	m.stats = *s
+	if !m.dozing { // else nothing has changed since
+		m.publish(l)
+	}
+	m.rouse(l.tick)
 	arrived := m.posts
 	m.posts = spent[:0]
+	if len(arrived) > 0 {
+		m.postLag.note(m.posted, l.tick)
+	}
 	return arrived
 }
 
 // expose hands the loop to a foreign host, which will find its descriptor readable
 // if there is work left or a post, and not for that reason otherwise.
-func (m *mailbox) expose(p poller, left bool, s *Stats) error {
+func (m *mailbox) expose(l *Loop, left bool, now int64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.parked = true
-	m.stats = *s
+	m.publish(l)
 	if left || len(m.posts) > 0 {
-		return m.signal(p)
+		return m.signal(l.poller)
 	}
+	m.doze(now)
 	if !m.signalled {
 		return nil
 	}
 	m.signalled = false
-	return p.hush()
+	return l.poller.hush()
 }
 
 // entrust hands the loop to an outer one, which asks NextDeadline for work left. A
 // post from another goroutine still has to wake it.
-func (m *mailbox) entrust(s *Stats) {
+func (m *mailbox) entrust(l *Loop, left bool, now int64) {
 	m.mu.Lock()
 	m.parked = true
-	m.stats = *s
+	m.publish(l)
+	if !left && len(m.posts) == 0 {
+		m.doze(now)
+	}
 	m.mu.Unlock()
 }
 
@@ -118,10 +136,12 @@ func (m *mailbox) pending() bool {
 }
 
 // close drops the posts and closes the poller. No Post can reach it afterwards.
-func (m *mailbox) close(p poller) error {
+func (m *mailbox) close(l *Loop) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
 	m.posts = nil
-	return p.close()
+	m.publish(l)
+	m.rouse(l.read())
+	return l.poller.close()
 }

@@ -66,14 +66,14 @@ func (l *Loop) begin(wait bool) error {
 	if l.closed { // by a source that was only asked
 		return ErrClosed
 	}
+	l.stats.Sources = l.table.n
 	var timeout time.Duration
 	if wait && len(l.ready) == 0 && l.fault == nil {
-		timeout = l.untilEarliest()
+		now := l.read()
+		if timeout = l.untilEarliest(now); timeout != 0 && !l.mail.park(l, now) {
+			timeout = 0
+		}
 	}
-	if timeout != 0 && !l.mail.park() {
-		timeout = 0
-	}
-	l.stats.Sources = l.table.n
 	l.stats.Turns++
 	if timeout != 0 {
 		l.stats.Waits++
@@ -85,21 +85,21 @@ func (l *Loop) begin(wait bool) error {
 	if got.woken {
 		l.stats.Wakeups++
 	}
-	t.posts, t.nextPost = l.mail.collect(t.posts, got.woken, &l.stats), 0
+	t.posts, t.nextPost = l.mail.collect(l, t.posts, got.woken), 0
 	t.events, t.next, t.more = got.n, 0, got.more
 	t.lastSeq = l.deadlines.seq
 	t.phase = posts
 	return err
 }
 
-// untilEarliest is the time from now, not from the beginning of the turn, to the
+// untilEarliest is the time from now, which is not the beginning of the turn, to the
 // first deadline; negative if there is none.
-func (l *Loop) untilEarliest() time.Duration {
+func (l *Loop) untilEarliest(now int64) time.Duration {
 	when := l.deadlines.earliest()
 	if when == never {
 		return -1
 	}
-	return max(0, time.Duration(when)-l.clock().Sub(l.origin))
+	return time.Duration(max(0, when-now))
 }
 
 // next deals with the next event of the turn, and reports whether there was one.
@@ -143,7 +143,7 @@ func (l *Loop) next() bool {
 			t.ready[t.nextSlot] = nil
 			t.nextSlot++
 			s.onReady = false
-			if !s.removed() && (s.held || s.untried()) && l.call(s) {
+			if !s.removed() && (s.held || s.untried()) && l.callAgain(s) {
 				return true
 			}
 		case over:
@@ -156,7 +156,7 @@ func (l *Loop) next() bool {
 func (l *Loop) expire(d deadline) bool {
 	if t, ok := d.owner.(*Timer); ok {
 		l.stats.Timers++
-		l.late(d.when)
+		l.lag.note(d.when, l.tick)
 		l.run(t.f)
 		return true
 	}
@@ -172,7 +172,7 @@ func (l *Loop) expire(d deadline) bool {
 		return false
 	}
 	l.stats.Deadlines++
-	l.late(when)
+	l.lag.note(when, l.tick)
 	return l.call(s)
 }
 
@@ -189,6 +189,15 @@ func (l *Loop) deliver(ev event) bool {
 	}
 	l.stats.Events++
 	return l.call(s)
+}
+
+// callAgain calls a source for what it has left. It has then had its share of the turn.
+func (l *Loop) callAgain(s *slot) bool {
+	ok := l.call(s)
+	if s.held && !s.removed() {
+		l.stats.Exhausted++
+	}
+	return ok
 }
 
 // call has a source deal with an event, and reports whether it had one. A source
