@@ -2,7 +2,6 @@ package reactor
 
 import (
 	"encoding/binary"
-	"math"
 	"os"
 	"time"
 
@@ -24,9 +23,12 @@ type epoll struct {
 	k       kernel
 	ep      int
 	wakeFD  int
-	alarmFD int // -1: not made yet
+	alarmFD int  // -1: not made yet
+	coarse  bool // the kernel has no epoll_pwait2(2), as the first wait that could use it found out
 	raw     []unix.EpollEvent
-	spec    unix.ItimerSpec // here, not on the stack, so that nothing is allocated
+	// Arguments of system calls: here, not on the stack, so that nothing is allocated.
+	timeout timespec
+	spec    unix.ItimerSpec
 	ev      unix.EpollEvent
 	drain   [8]byte
 }
@@ -99,7 +101,7 @@ func (p *epoll) wait(into []event, timeout time.Duration) (waited, error) {
 	if len(p.raw) != len(into) {
 		p.raw = make([]unix.EpollEvent, len(into))
 	}
-	n, err := p.k.epollWait(p.ep, p.raw, milliseconds(timeout))
+	n, err := p.sleep(timeout)
 	if err == unix.EINTR {
 		return waited{}, nil
 	}
@@ -120,17 +122,18 @@ func (p *epoll) wait(into []event, timeout time.Duration) (waited, error) {
 	return w, nil
 }
 
-// milliseconds rounds up: a wait that ends a little early finds nothing to do and
-// waits again, many times in the last millisecond before a deadline.
-func milliseconds(d time.Duration) int {
-	if d < 0 {
-		return -1
+// sleep is epoll_wait(2) to the nanosecond, if the kernel has that.
+func (p *epoll) sleep(timeout time.Duration) (int, error) {
+	if timeout > 0 && !p.coarse {
+		p.timeout = timespec{int64(timeout / time.Second), int64(timeout % time.Second)}
+		n, err := p.k.epollWait2(p.ep, p.raw, &p.timeout)
+		// Linux before 5.11 does not know the call, and sandboxes made by then refuse it.
+		if err != unix.ENOSYS && err != unix.EPERM {
+			return n, err
+		}
+		p.coarse = true
 	}
-	ms := d / time.Millisecond
-	if d%time.Millisecond != 0 {
-		ms++
-	}
-	return int(min(ms, math.MaxInt32))
+	return p.k.epollWait(p.ep, p.raw, milliseconds(timeout))
 }
 
 func (p *epoll) wake() error {

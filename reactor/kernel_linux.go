@@ -6,12 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernel is every system call of this package. Tests put one in its place that
+// kernel is every system call of epoll's poller. Tests put one in its place that
 // fails. Errors are plain errnos.
 type kernel interface {
 	epollCreate() (int, error)
 	epollCtl(ep, op, fd int, ev *unix.EpollEvent) error
 	epollWait(ep int, evs []unix.EpollEvent, msec int) (int, error)
+	epollWait2(ep int, evs []unix.EpollEvent, timeout *timespec) (int, error)
 	eventfd() (int, error)
 	timerfd() (int, error)
 	timerfdSettime(fd int, spec *unix.ItimerSpec) error
@@ -20,7 +21,11 @@ type kernel interface {
 	close(fd int) error
 }
 
-type linux struct{}
+// timespec is the kernel's __kernel_timespec, of 64 bits everywhere, which the system
+// calls take that are newer than the year 2038 problem's solution.
+type timespec struct{ sec, nsec int64 }
+
+type linux struct{ system }
 
 func (linux) epollCreate() (int, error) { return unix.EpollCreate1(unix.EPOLL_CLOEXEC) }
 
@@ -46,6 +51,16 @@ func (linux) epollWait(ep int, evs []unix.EpollEvent, msec int) (int, error) {
 	return int(n), nil
 }
 
+// epollWait2 is for a wait that may block.
+func (linux) epollWait2(ep int, evs []unix.EpollEvent, timeout *timespec) (int, error) {
+	n, _, errno := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(ep),
+		uintptr(unsafe.Pointer(&evs[0])), uintptr(len(evs)), uintptr(unsafe.Pointer(timeout)), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
 func (linux) eventfd() (int, error) {
 	return unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 }
@@ -57,7 +72,3 @@ func (linux) timerfd() (int, error) {
 func (linux) timerfdSettime(fd int, spec *unix.ItimerSpec) error {
 	return unix.TimerfdSettime(fd, 0, spec, nil)
 }
-
-func (linux) read(fd int, b []byte) (int, error)  { return unix.Read(fd, b) }
-func (linux) write(fd int, b []byte) (int, error) { return unix.Write(fd, b) }
-func (linux) close(fd int) error                  { return unix.Close(fd) }

@@ -111,14 +111,8 @@ func (t *table) generation() uint32 {
 }
 
 func (t *table) put(s *slot) {
-	fd := int(s.fd)
-	if fd >= len(t.byFD) {
-		// The kernel gives out the lowest free number, so this stays dense.
-		grown := make([]*slot, max(fd+1, 2*len(t.byFD), 64))
-		copy(grown, t.byFD)
-		t.byFD = grown
-	}
-	t.byFD[fd] = s
+	t.byFD = reach(t.byFD, int(s.fd))
+	t.byFD[s.fd] = s
 	t.n++
 }
 

@@ -106,6 +106,14 @@ func (l *Loop) drop(s *slot) {
 	l.forget(s)
 }
 
+// expel removes a source that the kernel watches no longer, and says why.
+func (l *Loop) expel(s *slot, why error) error {
+	fault := &SourceError{s.src, int(s.fd), why}
+	l.drop(s)
+	l.stats.Failed++
+	return fault
+}
+
 // forget takes a detached slot out of all lists. Those of this turn and the next are
 // left to find out by themselves.
 func (l *Loop) forget(s *slot) {
@@ -244,10 +252,7 @@ func (l *Loop) sync(s *slot) {
 		return
 	}
 	if err := l.poller.modify(s.fd, s.gen, in); err != nil {
-		fault := &SourceError{s.src, int(s.fd), err}
-		l.drop(s)
-		l.stats.Failed++
-		l.noteFault(fault)
+		l.noteFault(l.expel(s, err))
 		return
 	}
 	s.have = in

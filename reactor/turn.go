@@ -89,6 +89,13 @@ func (l *Loop) begin(wait bool) error {
 	t.events, t.next, t.more = got.n, 0, got.more
 	t.lastSeq = l.deadlines.seq
 	t.phase = posts
+	if broken, ok := err.(*brokenWatch); ok {
+		s := l.table.lookup(broken.event)
+		if s == nil {
+			return nil
+		}
+		return l.expel(s, broken.err)
+	}
 	return err
 }
 
