@@ -194,7 +194,7 @@ func TestDescriptorOfAListener(t *testing.T) {
 	if err := unix.Connect(a, name); err != nil {
 		t.Fatal(err)
 	}
-	peer := &stream{fd: a}
+	peer := &stream{k: system{}, fd: a}
 	defer peer.close()
 	mustAdd(t, l, peer)
 	peer.send([]byte("there and back"))
