@@ -96,3 +96,10 @@ func TestMemoryOfASource(t *testing.T) {
 		t.Errorf("a deadline is 32 bytes at most; it is %d", n)
 	}
 }
+
+// What race builds look at, others do not even keep.
+func TestNobodyLooksAtGoroutines(t *testing.T) {
+	if n := unsafe.Sizeof(driver{}); n != 0 {
+		t.Errorf("the driver is nothing; it is %d bytes", n)
+	}
+}

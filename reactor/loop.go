@@ -72,7 +72,8 @@ type Loop struct {
 	calling    *slot // in its TryProcessOneEvent
 	fault      error // kernel errors about sources that have been removed for it
 	turn       turn
-	inside     bool   // a call of Run, ProcessOneEvent or TryProcessOneEvent is under way
+	inside     bool // a call of Run, ProcessOneEvent or TryProcessOneEvent is under way
+	driver     driver
 	closed     bool   // never reset
 	slow       *slow  // nil: nobody wants to know
 	hostNotify func() // set while an outer Loop drives this one
@@ -108,6 +109,7 @@ func newLoop(p poller, clock func() time.Time) *Loop {
 //
 // In a callback it returns [ErrReentrant].
 func (l *Loop) Run(ctx context.Context) (err error) {
+	l.driver.check("Loop.Run")
 	if err := l.enter(); err != nil {
 		return err
 	}
@@ -132,6 +134,7 @@ func (l *Loop) Run(ctx context.Context) (err error) {
 //
 // Errors are those of [Loop.Run].
 func (l *Loop) ProcessOneEvent() (err error) {
+	l.driver.check("Loop.ProcessOneEvent")
 	if err := l.enter(); err != nil {
 		return err
 	}
@@ -148,6 +151,7 @@ func (l *Loop) ProcessOneEvent() (err error) {
 //
 // Errors are those of [Loop.Run].
 func (l *Loop) TryProcessOneEvent() (ok bool, err error) {
+	l.driver.check("Loop.TryProcessOneEvent")
 	if err := l.enter(); err != nil {
 		return false, err
 	}
@@ -157,7 +161,10 @@ func (l *Loop) TryProcessOneEvent() (ok bool, err error) {
 
 // Now returns the time at which the present turn began, or the last one, outside a
 // turn. It costs nothing and is the same for all callbacks of a turn.
-func (l *Loop) Now() time.Time { return l.now }
+func (l *Loop) Now() time.Time {
+	l.driver.check("Loop.Now")
+	return l.now
+}
 
 // instant is Now inside a turn. Outside, where the last turn may be long past, it
 // reads the clock.
@@ -185,6 +192,7 @@ func (l *Loop) at(t time.Time) int64 {
 // Legal in a callback: the call that is under way then returns, Run with [ErrClosed].
 // Closing again does nothing. The error, if any, is an *os.SyscallError.
 func (l *Loop) Close() error {
+	l.driver.check("Loop.Close")
 	if l.closed {
 		return nil
 	}

@@ -18,6 +18,7 @@ const longestAlarm = math.MaxInt32 * time.Millisecond
 // [Loop.TryProcessOneEvent]. Timers and posted functions show through it, too. It is
 // never written, so the other result is false. After Close it is -1.
 func (l *Loop) GetSelectInfo() (fd int, wantToWrite bool) {
+	l.driver.check("Loop.GetSelectInfo")
 	if l.closed {
 		return -1, false
 	}
@@ -28,6 +29,7 @@ func (l *Loop) GetSelectInfo() (fd int, wantToWrite bool) {
 // past if it has work left, or else the earliest deadline. ok is false if there is
 // none. A host that waits on the descriptor need not ask.
 func (l *Loop) NextDeadline() (deadline time.Time, ok bool) {
+	l.driver.check("Loop.NextDeadline")
 	if l.closed {
 		return time.Time{}, false
 	}
@@ -45,6 +47,7 @@ func (l *Loop) NextDeadline() (deadline time.Time, ok bool) {
 // that has set a function is one that asks NextDeadline after each call, and does
 // not see timers and work left in the descriptor.
 func (l *Loop) SetNotify(changed func()) {
+	l.driver.check("Loop.SetNotify")
 	l.hostNotify = changed
 	if changed == nil {
 		l.touched()
@@ -97,6 +100,7 @@ func (l *Loop) enter() error {
 		return ErrReentrant
 	}
 	l.inside = true
+	l.driver.begin()
 	return nil
 }
 
@@ -112,14 +116,14 @@ func (l *Loop) leave(err *error) {
 		l.settle()
 	}
 	l.inside = false
-	if l.closed {
-		return
+	if !l.closed {
+		if e := l.surface(); *err == nil {
+			*err = e
+		} else {
+			l.noteFault(e)
+		}
 	}
-	if e := l.surface(); *err == nil {
-		*err = e
-	} else {
-		l.noteFault(e)
-	}
+	l.driver.end()
 }
 
 // touched is called when something was set that a host in its wait must learn of.

@@ -37,6 +37,7 @@ func (s Slow) String() string {
 // It costs two readings of the clock for each event while it is set, and nothing
 // while it is not.
 func (l *Loop) OnSlow(limit time.Duration, f func(Slow)) {
+	l.driver.check("Loop.OnSlow")
 	l.slow = nil
 	if f != nil && !l.closed {
 		l.slow = &slow{limit, f}

@@ -7,6 +7,7 @@ import "math"
 // Errors are [ErrClosed], [ErrBadSource], [ErrNoDescriptor], [ErrAdded], or a
 // [*SourceError] with [ErrDescriptorTaken], [ErrNotPollable] or the kernel's reason.
 func (l *Loop) Add(s Source) error {
+	l.driver.check("Loop.Add")
 	switch {
 	case l.closed:
 		return ErrClosed
@@ -43,6 +44,7 @@ func (l *Loop) Add(s Source) error {
 // SetNotify(nil). Call it before the descriptor is closed. Legal in a callback.
 // The error, if any, is [ErrNotAdded] or [ErrClosed].
 func (l *Loop) Remove(s Source) error {
+	l.driver.check("Loop.Remove")
 	if l.closed {
 		return ErrClosed
 	}
@@ -140,6 +142,7 @@ func (s *slot) dismiss() {
 // changed is what a Notifier calls. What must be done before the source can close
 // its descriptor is done at once; the rest can wait.
 func (l *Loop) changed(s *slot) {
+	l.driver.check("changed, a Notifier's function,")
 	if s.removed() {
 		return
 	}

@@ -149,6 +149,7 @@ func (t *Timer) place(i int32) { t.heapAt = i }
 //
 // On a closed loop the timer is a stopped one. After panics if f is nil.
 func (l *Loop) After(d time.Duration, f func()) *Timer {
+	l.driver.check("Loop.After")
 	if f == nil {
 		panic("reactor: After with a nil function")
 	}
@@ -161,6 +162,7 @@ func (l *Loop) After(d time.Duration, f func()) *Timer {
 // whether it was set before. It never allocates in the long run.
 func (t *Timer) Reset(d time.Duration) bool {
 	l := t.loop
+	l.driver.check("Timer.Reset")
 	if l.closed {
 		return false
 	}
@@ -177,6 +179,7 @@ func (t *Timer) Reset(d time.Duration) bool {
 
 // Stop keeps the timer from firing and reports whether it was set.
 func (t *Timer) Stop() bool {
+	t.loop.driver.check("Timer.Stop")
 	if t.heapAt < 0 {
 		return false
 	}
