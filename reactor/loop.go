@@ -200,6 +200,7 @@ func (l *Loop) Close() error {
 	if l.hostNotify != nil {
 		l.hostNotify() // the outer loop lets go of our descriptor while it is open
 	}
+	l.stats.Sources = 0
 	err := l.mail.close(l)
 	slots := l.table.byFD
 	l.table = table{gen: l.table.gen}

@@ -49,9 +49,12 @@ func (l *Loop) NextDeadline() (deadline time.Time, ok bool) {
 func (l *Loop) SetNotify(changed func()) {
 	l.driver.check("Loop.SetNotify")
 	l.hostNotify = changed
-	if changed == nil {
+	switch {
+	case l.closed:
+		l.hostNotify = nil
+	case changed == nil:
 		l.touched()
-	} else if !l.closed {
+	default:
 		l.noteFault(l.disarm())
 	}
 }

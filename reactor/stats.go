@@ -43,9 +43,9 @@ type Lag struct {
 	Mean, Max time.Duration
 }
 
-// Stats returns the counters as they stood when the present turn began, or the last
-// call of the loop ended, with Asleep and Awake up to now. Safe on any goroutine. It
-// begins a new period for the means and maxima, so a program should have one place
+// Stats returns the counters as they stood at the end of the latest turn or of the
+// latest call by a foreign host, with Asleep and Awake up to now. Safe on any
+// goroutine, and legal after Close. It begins a new period for the means and maxima, so a program should have one place
 // that calls it, at regular times.
 func (l *Loop) Stats() Stats {
 	m := &l.mail
