@@ -210,7 +210,11 @@ func echo(l *Loop, fd int) *Descriptor {
 	held := 0
 	d = FD(fd, Readable, func() (err error) {
 		if held == 0 {
-			if held, err = unix.Read(fd, buf[:]); held <= 0 {
+			held, err = unix.Read(fd, buf[:])
+			if err != nil {
+				return err
+			}
+			if held == 0 {
 				l.Remove(d)
 				unix.Close(fd)
 				return nil
