@@ -57,6 +57,24 @@ func TestDescriptorIsNotCalledForWhatItWanted(t *testing.T) {
 
 func nop() error { return nil }
 
+// Other sources find out by themselves what they are called for, and are not made to
+// wait for another report.
+func TestOtherSourcesAreCalledForWhatTheyWanted(t *testing.T) {
+	l, p, _ := newFake(t)
+	s := newFull(3)
+	first := slowSource(2, func() {
+		p.set(2, 0)
+		s.write = true
+		s.changed()
+	})
+	mustAdd(t, l, first, s)
+	p.set(2, Readable)
+	p.set(3, Readable)
+	if turns := steps(t, l, 2); turns != 1 || s.calls != 1 || l.stats.Stale != 0 {
+		t.Errorf("both are called in one turn; it took %d, %d events were stale", turns, l.stats.Stale)
+	}
+}
+
 // Want in ready takes effect when it returns, without a word to the kernel between.
 func TestDescriptorChangesItsMindInReady(t *testing.T) {
 	l, p, _ := newFake(t)
@@ -132,7 +150,11 @@ func TestInterestString(t *testing.T) {
 			t.Errorf("%d is %q; it was %q", uint8(in), want, got)
 		}
 	}
-	if d := FD(3, 1<<7|Readable, nop); d.want != Readable {
+	d := FD(3, 1<<7|Readable, nop)
+	if d.want != Readable {
+		t.Errorf("what is no interest is left out; it was %d", d.want)
+	}
+	if d.Want(1<<7 | Writable); d.want != Writable {
 		t.Errorf("what is no interest is left out; it was %d", d.want)
 	}
 }

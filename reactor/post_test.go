@@ -177,6 +177,7 @@ func TestNilFunctionsPanicAtTheCaller(t *testing.T) {
 	for name, call := range map[string]func(){
 		"Post":  func() { l.Post(nil) },
 		"After": func() { l.After(0, nil) },
+		"FD":    func() { FD(3, Readable, nil) },
 	} {
 		func() {
 			defer func() {

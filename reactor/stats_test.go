@@ -66,7 +66,11 @@ func TestAsleepAndAwakeUnderAForeignHost(t *testing.T) {
 		p.set(fd, Readable)
 	}
 	clock.now = clock.now.Add(time.Minute)
+	clock.reads = 0
 	try(t, l, true)
+	if clock.reads != 1 {
+		t.Errorf("a call that leaves work reads the clock for its turn only; it did %d times", clock.reads)
+	}
 	wantRest(t, l, "after one of two events", time.Minute, time.Second)
 	clock.now = clock.now.Add(10 * time.Second)
 	try(t, l, true)
@@ -76,6 +80,11 @@ func TestAsleepAndAwakeUnderAForeignHost(t *testing.T) {
 	try(t, l, false)
 	if clock.reads != 2 {
 		t.Errorf("a turn reads the clock at its beginning and at its end; it did %d times", clock.reads)
+	}
+	clock.reads = 0
+	mustAdd(t, l, newFull(9))
+	if clock.reads != 0 {
+		t.Errorf("a change while the loop sleeps reads no clock; it did %d times", clock.reads)
 	}
 }
 
