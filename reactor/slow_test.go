@@ -181,8 +181,15 @@ func TestSlowCallbackOfAnInnerLoop(t *testing.T) {
 }
 
 func TestOnSlowAfterClose(t *testing.T) {
-	l, _, _ := newFake(t)
-	l.Close()
+	l, _, clock := newFake(t)
+	got := reports(l, 0)
+	l.Post(func() {
+		crawl(clock)
+		l.Close()
+	})
+	if _, err := l.TryProcessOneEvent(); err != nil || len(*got) != 0 {
+		t.Errorf("a closed loop calls nobody; it did for %v (%v)", *got, err)
+	}
 	if reports(l, 0); l.slow != nil {
 		t.Error("a closed loop keeps nothing; it did")
 	}

@@ -134,6 +134,16 @@ func TestLag(t *testing.T) {
 	}
 }
 
+// A post that comes between the reading of the clock and the look at the mailbox is
+// not early.
+func TestLagIsNeverNegative(t *testing.T) {
+	var g lags
+	g.note(5, 3)
+	if g.take() != (Lag{}) {
+		t.Error("what runs before its time runs in time; it did not")
+	}
+}
+
 func TestLagOfASource(t *testing.T) {
 	l, _, clock := newFake(t)
 	s := newFull(3)
