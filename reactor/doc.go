@@ -80,13 +80,13 @@
 //
 // # Inside another loop
 //
-// A loop has one descriptor, [Loop.GetSelectInfo]. A host's select(2), poll(2) or
-// epoll(7), level- or edge-triggered, watches it for reading, and calls
-// TryProcessOneEvent when it is readable: once, or, if edge-triggered, until it says
-// false. Nothing else is needed: the descriptor is readable also for a deadline that
-// has come, for a post, and while work is left. A host that sleeps on it misses
-// nothing, and is not woken for nothing more than once for each of these. There is an
-// example for each kind of host, and one for a loop on a goroutine of its own.
+// A loop has one descriptor, [Loop.GetSelectInfo] (but see [NewPoll]). A host's
+// select(2), poll(2) or epoll(7), level- or edge-triggered, watches it for reading,
+// and calls TryProcessOneEvent when it is readable: once, or, if edge-triggered, until
+// it says false. Nothing else is needed: the descriptor is readable also for a
+// deadline that has come, for a post, and while work is left. A host that sleeps on it
+// misses nothing, and is not woken for nothing more than once for each of these. There
+// is an example for each kind of host, and one for a loop on a goroutine of its own.
 //
 // A Loop is also a [Source], a [Deadliner] and a [Notifier], so that it can be added
 // to another Loop, which has it do a whole turn at a call. A [*SourceError] about a

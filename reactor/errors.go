@@ -29,7 +29,8 @@ var (
 	// source may want both directions; two sources need two descriptors (dup(2)).
 	ErrDescriptorTaken error = misuse("another source has this descriptor")
 	// ErrNotPollable: the descriptor is one that is always ready, like a regular
-	// file or a directory, and cannot be watched.
+	// file or a directory, or a device that the system has no support for, and
+	// cannot be watched.
 	ErrNotPollable error = misuse("the descriptor is a file that cannot be polled")
 )
 

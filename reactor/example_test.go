@@ -42,7 +42,12 @@ func (p *pipe) TryProcessOneEvent() (bool, error) {
 
 func newPipe() (r, w int) {
 	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
+	err := unix.Pipe(fds[:])
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+		err = errors.Join(err, unix.SetNonblock(fd, true))
+	}
+	if err != nil {
 		panic(err)
 	}
 	return fds[0], fds[1]

@@ -12,6 +12,9 @@ import (
 // This file is the poller of macOS and the BSDs, but for the system calls, which are
 // in kqueue_bsd.go, and what differs between the systems, in a file for each. It is
 // compiled everywhere and tested over a model of kqueue(2), kqueue_model_test.go.
+//
+// One flaw of the systems is left: on macOS the end of a FIFO that has a name may go
+// unreported.
 
 // filter is what a kevent is about. Those of descriptors are the bits of [Interest].
 type filter uint8
@@ -74,7 +77,7 @@ type kqueue struct {
 	user     int       // its number
 	alarmSet bool
 	watches  []watch // by descriptor
-	waits    uint32
+	waits    uint32  // when it wraps around, an event may come a wait late
 	raw      []kevent
 }
 
@@ -157,6 +160,7 @@ func (p *kqueue) modify(fd int32, gen uint32, in Interest) error {
 	if w.pipe && in != 0 {
 		// The writer of a pipe whose reader goes hears of it as the end of what it
 		// could read. EVFILT_WRITE is silent on some systems, and cannot be set then.
+		// A FIFO opened for both must therefore not leave unread what it reads.
 		in |= Readable
 	}
 	for f := filterRead; f <= filterWrite; f++ {
@@ -198,7 +202,6 @@ func (p *kqueue) remove(fd int32) {
 			_ = p.cancel(int(fd), f)
 		}
 	}
-	w.have = 0
 }
 
 func (p *kqueue) wait(into []event, timeout time.Duration) (w waited, err error) {

@@ -32,6 +32,8 @@ type model struct {
 	woken  sync.Cond // somebody else's goroutine changed something
 	now    time.Time
 	fds    []*object // by descriptor, nil: not open
+	lowest int       // no descriptor below is free
+	queues []*object // all kqueues
 	hasUsr bool
 	unit   time.Duration
 }
@@ -46,17 +48,25 @@ type object struct {
 	deaf  bool    // the writing end
 	dev   bool    // without support for kqueue
 	queue *queue  // of a kqueue
+	notes []*note // by which it is watched
 }
 
 // queue is what a kqueue is made of.
 type queue struct {
-	notes  []*note
+	notes  map[noteKey]*note
 	active []*note
+	timer  *note
+}
+
+type noteKey struct {
+	ident  int
+	filter filter
 }
 
 // note is a filter in a kqueue.
 type note struct {
 	kevent
+	q      *object // the kqueue
 	of     *object // what it watches
 	queued bool
 	fired  bool      // a timer or user event
@@ -110,12 +120,14 @@ func (m *model) special(o *object) int {
 
 func (m *model) open(o *object) int {
 	o.refs++
-	fd := slices.Index(m.fds, nil)
-	if fd < 0 {
-		fd = len(m.fds)
+	fd := m.lowest
+	for m.at(fd) != nil {
+		fd++
+	}
+	if fd == len(m.fds) {
 		m.fds = append(m.fds, nil)
 	}
-	m.fds[fd] = o
+	m.fds[fd], m.lowest = o, fd+1
 	return fd
 }
 
@@ -198,42 +210,39 @@ func (m *model) close(fd int) error {
 	if o == nil {
 		return unix.EBADF
 	}
-	for _, q := range m.queues() {
-		for _, n := range slices.Clone(q.queue.notes) {
-			if n.filter <= filterWrite && n.ident == fd {
-				q.queue.drop(n)
-			}
+	for _, n := range slices.Clone(o.notes) {
+		if n.ident == fd {
+			n.drop()
 		}
 	}
-	m.fds[fd] = nil
-	if o.refs--; o.refs == 0 && o.peer != nil {
+	m.fds[fd], m.lowest = nil, min(m.lowest, fd)
+	o.refs--
+	if o.refs == 0 && o.peer != nil {
 		m.touch(o.peer)
+	}
+	if o.refs == 0 && o.queue != nil {
+		for _, n := range o.queue.notes {
+			n.drop()
+		}
+		m.queues = slices.DeleteFunc(m.queues, func(q *object) bool { return q == o })
 	}
 	return nil
 }
 
-// queues are all kqueues.
-func (m *model) queues() (qs []*object) {
-	for _, o := range m.fds {
-		if o != nil && o.queue != nil && !slices.Contains(qs, o) {
-			qs = append(qs, o)
-		}
-	}
-	return qs
-}
-
-func (q *queue) find(ident int, f filter) *note {
-	i := slices.IndexFunc(q.notes, func(n *note) bool { return n.ident == ident && n.filter == f })
-	if i < 0 {
-		return nil
-	}
-	return q.notes[i]
-}
-
-func (q *queue) drop(n *note) {
+// drop deletes a filter.
+func (n *note) drop() {
 	is := func(o *note) bool { return o == n }
-	q.notes = slices.DeleteFunc(q.notes, is)
-	q.active = slices.DeleteFunc(q.active, is)
+	q := n.q.queue
+	delete(q.notes, noteKey{n.ident, n.filter})
+	if n.queued {
+		q.active = slices.DeleteFunc(q.active, is)
+	}
+	if n.of != nil {
+		n.of.notes = slices.DeleteFunc(n.of.notes, is)
+	}
+	if q.timer == n {
+		q.timer = nil
+	}
 }
 
 func (o *object) readable() bool {
@@ -270,27 +279,27 @@ func (n *note) isActive() bool {
 
 // touch tells all who watch o that it changed.
 func (m *model) touch(o *object) {
-	for _, q := range m.queues() {
-		for _, n := range q.queue.notes {
-			if n.of == o {
-				m.activate(q, n)
-			}
-		}
+	for _, n := range o.notes {
+		m.activate(n)
 	}
 	m.woken.Broadcast()
 }
 
 // activate queues a filter if it is active, and tells who watches the kqueue.
-func (m *model) activate(q *object, n *note) {
+func (m *model) activate(n *note) {
 	if !n.queued && n.isActive() {
 		n.queued = true
-		q.queue.active = append(q.queue.active, n)
-		m.touch(q)
+		n.q.queue.active = append(n.q.queue.active, n)
+		m.touch(n.q)
 	}
 }
 
 func (m *model) kqueue() (int, error) {
-	return m.special(&object{kind: pipeFile, queue: &queue{}}), nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	q := &object{kind: pipeFile, queue: &queue{notes: map[noteKey]*note{}}}
+	m.queues = append(m.queues, q)
+	return m.open(q), nil
 }
 
 func (m *model) change(kq int, c kevent) error {
@@ -306,10 +315,10 @@ func (m *model) change(kq int, c kevent) error {
 			return unix.EBADF
 		}
 	}
-	n := q.queue.find(c.ident, c.filter)
+	n := q.queue.notes[noteKey{c.ident, c.filter}]
 	switch {
 	case c.flags&evDelete != 0 && n != nil:
-		q.queue.drop(n)
+		n.drop()
 		return nil
 	case n != nil:
 		// Already there.
@@ -320,12 +329,18 @@ func (m *model) change(kq int, c kevent) error {
 	case c.filter == filterWrite && of.kind == pipeFile && of.peer != nil && of.peer.refs == 0:
 		return unix.EPIPE
 	default:
-		n = &note{kevent: c, of: of}
-		n.due = m.now.Add(time.Duration(c.ticks) * m.unit)
-		q.queue.notes = append(q.queue.notes, n)
+		n = &note{kevent: c, q: q, of: of}
+		q.queue.notes[noteKey{c.ident, c.filter}] = n
+		if of != nil {
+			of.notes = append(of.notes, n)
+		}
+		if c.filter == filterTimer {
+			n.due = m.now.Add(time.Duration(c.ticks) * m.unit)
+			q.queue.timer = n
+		}
 	}
 	n.fired = n.fired || c.trigger
-	m.activate(q, n)
+	m.activate(n)
 	return nil
 }
 
@@ -360,7 +375,8 @@ func (q *queue) scan(into []kevent) (n int) {
 		n++
 		switch {
 		case first.flags&evOneshot != 0:
-			q.drop(first)
+			first.queued = false
+			first.drop()
 		case first.flags&evClear != 0:
 			first.queued, first.fired = false, false
 		default:
@@ -391,16 +407,14 @@ func (m *model) wait(timeout time.Duration, done func() bool) {
 
 // ring has timers fire that are due, and returns when the next one is.
 func (m *model) ring() (next time.Time) {
-	for _, q := range m.queues() {
-		for _, n := range q.queue.notes {
-			switch {
-			case n.filter != filterTimer || n.fired:
-			case !n.due.After(m.now):
-				n.fired = true
-				m.activate(q, n)
-			case next.IsZero() || n.due.Before(next):
-				next = n.due
-			}
+	for _, q := range m.queues {
+		switch n := q.queue.timer; {
+		case n == nil || n.fired:
+		case !n.due.After(m.now):
+			n.fired = true
+			m.activate(n)
+		case next.IsZero() || n.due.Before(next):
+			next = n.due
 		}
 	}
 	return next

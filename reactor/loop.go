@@ -84,7 +84,9 @@ type Loop struct {
 	lag   lags  // since the mailbox last got it
 }
 
-// New makes a loop with nothing in it. Close it when done. Errors are *os.SyscallError.
+// New makes a loop with nothing in it: over epoll(7) on Linux, kqueue(2) on macOS and
+// the BSDs, and else over poll(2), for which see [NewPoll]. Close it when done. Errors
+// are *os.SyscallError.
 func New() (*Loop, error) {
 	p, err := newPoller()
 	if err != nil {

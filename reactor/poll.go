@@ -37,7 +37,7 @@ type poll struct {
 	pipe *wakePipe
 	fds  []unix.PollFd // the first is the pipe's
 	gens []uint32      // of fds
-	at   []int32       // by descriptor: its place in fds, 0 if it is not watched
+	at   []int32       // by descriptor, if it is watched: its place in fds
 	next int           // the place from which the next wait reports
 }
 
@@ -79,7 +79,6 @@ func (p *poll) remove(fd int32) {
 	i, last := p.at[fd], len(p.fds)-1
 	p.fds[i], p.gens[i] = p.fds[last], p.gens[last]
 	p.at[watched(&p.fds[i])] = i
-	p.at[fd] = 0
 	p.fds, p.gens = p.fds[:last], p.gens[:last]
 }
 

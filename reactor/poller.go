@@ -71,8 +71,8 @@ type poller interface {
 	// A *brokenWatch says that a watched descriptor was closed behind our back, one
 	// for each wait; the rest of what wait returned is good. poll finds that out
 	// here. The kernel's tables of epoll and kqueue lose such a descriptor without a
-	// word, and the next modify is EBADF. Nobody finds out if the number is in use
-	// again by then, and what poll and kqueue report may be of its new owner.
+	// word, and the next modify is EBADF. If the number is in use again by then, only
+	// epoll finds out, ENOENT; what the others report may be of its new owner.
 	wait(into []event, timeout time.Duration) (waited, error)
 
 	// wake makes the present or else the next wait return at once; many wakes

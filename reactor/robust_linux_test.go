@@ -15,11 +15,11 @@ import (
 func TestOutOfDescriptorsAndMemory(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOSPC} {
 		for _, op := range []string{"epoll_create1", "eventfd"} {
-			_, err := newEpoll(&faulty{op: op, nth: 1, errno: errno, counts: map[string]int{}})
+			_, err := newEpoll(planned(&plan{op: op, nth: 1, errno: errno, counts: map[string]int{}}))
 			wantCall(t, err, op, errno)
 		}
-		k := &faulty{errno: errno, counts: map[string]int{}}
-		p, err := newEpoll(k)
+		k := &plan{errno: errno, counts: map[string]int{}}
+		p, err := newEpoll(planned(k))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,6 +55,8 @@ func TestOutOfDescriptorsAndMemory(t *testing.T) {
 		}
 	}
 }
+
+func planned(p *plan) kernel { return faultyEpoll{faultyFiles: faultyFiles{system{}, p}} }
 
 func wantCall(t *testing.T, err error, op string, errno unix.Errno) {
 	t.Helper()

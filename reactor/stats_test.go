@@ -101,6 +101,12 @@ func TestAsleepAndAwakeOfAnInnerLoop(t *testing.T) {
 	steps(t, outer, 1)
 	clock.now = clock.now.Add(time.Minute)
 	wantRest(t, inner, "after a turn in the outer loop", 2*time.Minute, 2*time.Second)
+	for range 2 {
+		inner.Post(takes(clock, time.Second))
+	}
+	try(t, inner, true) // by somebody who leaves the other
+	clock.now = clock.now.Add(time.Minute)
+	wantRest(t, inner, "with work left", 2*time.Minute, 63*time.Second)
 }
 
 func TestLag(t *testing.T) {
