@@ -217,7 +217,9 @@ func (p *kqueue) wait(into []event, timeout time.Duration) (w waited, err error)
 		return waited{}, p.named(err)
 	}
 	p.waits++
-	w.more = n == len(into)
+	// A filter that was found stays in the queue until a wait finds that it is not
+	// active any more, and activating what is in the queue tells nobody.
+	w.more, w.unquiet = n == len(into), n > 0
 	for i := range p.raw[:n] {
 		switch ev := &p.raw[i]; {
 		case ev.filter == filterUser:

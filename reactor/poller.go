@@ -99,6 +99,9 @@ type waited struct {
 	n     int  // events
 	woken bool // a wake was consumed
 	more  bool // into was too short: there may be more events
+	// descriptor() looks readable until a wait has found nothing, and somebody else's
+	// edge-triggered wait for it may miss until then that something becomes ready.
+	unquiet bool
 }
 
 // brokenWatch is an error of a wait about one descriptor.

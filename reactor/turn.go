@@ -6,6 +6,10 @@ import "time"
 // wait is spread over so many that more would not show.
 const batchSize = 256
 
+// quietWaits is after how many waits in which there was nothing to do a poller's
+// descriptor should be quiet. It is the second, if no source says false to readiness.
+const quietWaits = 3
+
 // phase is what a turn is at. The phases follow each other in this order.
 type phase uint8
 
@@ -33,6 +37,7 @@ type turn struct {
 	events   int     // in batch
 	next     int     // in batch
 	more     bool    // the kernel had more events than fit
+	unquiet  bool    // the wait has left the poller's descriptor readable for nothing
 	ready    []*slot // the loop's ready list as it was when leftovers began
 	nextSlot int
 }
@@ -51,13 +56,26 @@ func (l *Loop) step(wait bool) (bool, error) {
 	if l.next() {
 		return true, nil
 	}
-	if l.closed {
-		return false, ErrClosed
+	for waits := 1; ; waits++ {
+		if l.closed {
+			return false, ErrClosed
+		}
+		if err := l.begin(wait); err != nil {
+			return false, err
+		}
+		if l.next() {
+			return true, nil
+		}
+		// Who waits for edges of our descriptor believes a false, so that must come
+		// after a wait that leaves it in a state to have some.
+		switch t := &l.turn; {
+		case wait || !t.unquiet:
+			return false, nil
+		case waits == quietWaits:
+			t.more = true // a wake of our own is an edge
+			return false, nil
+		}
 	}
-	if err := l.begin(wait); err != nil {
-		return false, err
-	}
-	return l.next(), nil
 }
 
 // begin waits and starts a turn with what there is.
@@ -86,7 +104,7 @@ func (l *Loop) begin(wait bool) error {
 		l.stats.Wakeups++
 	}
 	t.posts, t.nextPost = l.mail.collect(l, t.posts, got.woken), 0
-	t.events, t.next, t.more = got.n, 0, got.more
+	t.events, t.next, t.more, t.unquiet = got.n, 0, got.more, got.unquiet
 	t.lastSeq = l.deadlines.seq
 	t.phase = posts
 	if broken, ok := err.(*brokenWatch); ok {
