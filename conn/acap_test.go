@@ -18,17 +18,19 @@ type transcript struct {
 	n   int // tags used
 }
 
-// transcripts plays one with the server's bytes cut in every way. Untagged
-// replies are logged under "*".
+// newTranscript begins one. Untagged replies are logged under "*".
+func newTranscript(t *testing.T, cut *conntest.Cut) *transcript {
+	x := &transcript{t: t}
+	x.c, x.s = conntest.NewCut(t, &conn.Dialer{
+		Callbacks: []conn.Callback{{Proc: told(&x.log, "*")}},
+		OnClose:   closing(&x.log),
+	}, cut)
+	return x
+}
+
+// transcripts plays one with the server's bytes cut in every way.
 func transcripts(t *testing.T, play func(x *transcript)) {
-	conntest.EveryCut(t, func(t *testing.T, cut *conntest.Cut) {
-		x := &transcript{t: t}
-		x.c, x.s = conntest.NewCut(t, &conn.Dialer{
-			Callbacks: []conn.Callback{{Proc: told(&x.log, "*")}},
-			OnClose:   closing(&x.log),
-		}, cut)
-		play(x)
-	})
+	conntest.EveryCut(t, func(t *testing.T, cut *conntest.Cut) { play(newTranscript(t, cut)) })
 }
 
 func (x *transcript) tag() string {

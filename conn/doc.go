@@ -46,9 +46,11 @@
 //	TCP_KEEPCNT       4 probes without an answer end the connection
 //	TCP_USER_TIMEOUT  120 s without an acknowledgment of output end it, too
 //
-// Two minutes after it has gone a peer is thus an *os.SyscallError, ETIMEDOUT. What
-// the system does not have is done without. Who wants other values sets them on the
-// descriptor of GetSelectInfo once connected; Dialer.Control comes before these.
+// Two minutes after it has gone a peer is thus an *os.SyscallError, ETIMEDOUT, or what
+// a router on the way has told, EHOSTUNREACH. What the system does not have is done
+// without. Who wants other values sets them on the descriptor of GetSelectInfo once
+// connected; Dialer.Control comes before these. Linux counts no probes where
+// TCP_USER_TIMEOUT is set, which bounds them instead.
 //
 // # The life of a connection
 //

@@ -1,6 +1,7 @@
 package conn_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/imclient/imclient/conn"
@@ -135,4 +136,138 @@ func TestIMSPAddressBooks(t *testing.T) {
 			`* BYE "idle for too long"`, `closed: EOF`)
 		junk(conn.Junk{})(t, x.c)
 	})
+}
+
+// A session of IMSP with what else Cyrus imspd (1.7b, imsp_server.c) has to say, from
+// its greeting to the end: each of its commands but AUTHENTICATE stands in one of these
+// tests. It is long, and cuts in it would say nothing that those above do not.
+func TestIMSPSession(t *testing.T) {
+	x := newTranscript(t, nil)
+	x.imspCallbacks("CAPABILITY", "OPTION", "ADDRESSBOOK", "FETCHADDRESS", "BYE")
+
+	x.send("CAPABILITY")
+	x.send("SET %s %s", "common.date", "today")
+	x.turn("CAPABILITY has the mechanisms and LITERAL+; a stranger sets nothing", `
+		S: * OK Cyrus IMSP version 1.7b ready
+		C: a1 CAPABILITY
+		C: a2 SET common.date today
+		S: * CAPABILITY AUTH=PLAIN AUTH=CRAM-MD5 LITERAL+
+		S: a1 OK capability completed
+		S: a2 NO log in first`,
+		`* OK "Cyrus IMSP version 1.7b ready"`,
+		`CAPABILITY CAPABILITY "AUTH=PLAIN AUTH=CRAM-MD5 LITERAL+"`,
+		`a1 OK "capability completed"`, `a2 NO "log in first"`)
+
+	x.send("LOGIN %s %p", "tim", "täm")
+	x.turn("a password that is no string of ASCII need not wait for that server", `
+		C: a3 LOGIN tim {4+}
+		C: täm
+		S: a3 OK in`,
+		`a3 OK "in"`)
+
+	x.send("CAPABILITY")
+	x.send("SET %s %s", "common.signature", "Tim\r\nTam")
+	x.turn("what a stranger was told counts no more: it is asked again, and until then literals wait", `
+		C: a4 CAPABILITY
+		C: a5 SET common.signature {8}
+		C-
+		S: * CAPABILITY AUTH=PLAIN LITERAL+
+		S: a4 OK capability completed
+		S: + ready
+		C> Tim\r\nTam\r\n
+		S: a5 OK set completed`,
+		`CAPABILITY CAPABILITY "AUTH=PLAIN LITERAL+"`,
+		`a4 OK "capability completed"`, `a5 OK "set completed"`)
+
+	x.send("LOCK OPTION %s", "common.signature")
+	x.send("SET %s %s", "common.signature", "Tim\r\nTom")
+	x.send("UNLOCK OPTION %s", "common.signature")
+	x.send("UNLOCK OPTION %s", "common.signature")
+	x.turn("LOCK tells the value that it locks", `
+		C: a6 LOCK OPTION common.signature
+		C> a7 SET common.signature {8+}\r\nTim\r\nTom\r\n
+		C: a8 UNLOCK OPTION common.signature
+		C: a9 UNLOCK OPTION common.signature
+		S> * OPTION common.signature {8}\r\nTim\r\nTam [READ-WRITE]\r\n
+		S: a6 OK lock completed
+		S: a7 OK set completed
+		S: a8 OK unlock completed
+		S: a9 NO option 'common.signature' not locked by you`,
+		`OPTION OPTION "common.signature {8}\r\nTim\r\nTam [READ-WRITE]"`,
+		`a6 OK "lock completed"`, `a7 OK "set completed"`, `a8 OK "unlock completed"`,
+		`a9 NO "option 'common.signature' not locked by you"`)
+
+	x.send("CREATEADDRESSBOOK %s", "tim.friends")
+	x.send("CREATEADDRESSBOOK %s", "tim.friends")
+	x.send("RENAMEADDRESSBOOK %s %s", "tim.friends", "tim.old friends")
+	x.send("ADDRESSBOOK %s", "*")
+	x.turn("address books come and change their names", `
+		C: a10 CREATEADDRESSBOOK tim.friends
+		C: a11 CREATEADDRESSBOOK tim.friends
+		C: a12 RENAMEADDRESSBOOK tim.friends "tim.old friends"
+		C: a13 ADDRESSBOOK "*"
+		S: a10 OK createaddressbook completed
+		S: a11 NO 'tim.friends' is there
+		S: a12 OK renameaddressbook completed
+		S: * ADDRESSBOOK () "." "tim.old friends"
+		S: a13 OK addressbook completed`,
+		`a10 OK "createaddressbook completed"`, `a11 NO "'tim.friends' is there"`,
+		`a12 OK "renameaddressbook completed"`,
+		`ADDRESSBOOK ADDRESSBOOK "() \".\" \"tim.old friends\""`, `a13 OK "addressbook completed"`)
+
+	x.send("LOCK ADDRESSBOOK %s %s", "tim.old friends", "joe")
+	x.send("STOREADDRESS %s %s %a %s %a %s", "tim.old friends", "joe", "email", "joe@smith.test", "phone", "")
+	x.send("UNLOCK ADDRESSBOOK %s %s", "tim.old friends", "joe")
+	x.send("DELETEADDRESS %s %s", "tim.old friends", "joe")
+	x.send("DELETEADDRESS %s %s", "tim.old friends", "joe")
+	x.turn("entries are locked, stored and deleted; one without fields has nothing behind its name", `
+		C: a14 LOCK ADDRESSBOOK "tim.old friends" joe
+		C: a15 STOREADDRESS "tim.old friends" joe email joe@smith.test phone ""
+		C: a16 UNLOCK ADDRESSBOOK "tim.old friends" joe
+		C: a17 DELETEADDRESS "tim.old friends" joe
+		C: a18 DELETEADDRESS "tim.old friends" joe
+		S: * FETCHADDRESS "tim.old friends" joe
+		S: a14 OK lock completed
+		S: * FETCHADDRESS "tim.old friends" joe email joe@smith.test
+		S: a15 OK storeaddress completed
+		S: a16 OK unlock completed
+		S: a17 OK deleteaddress completed
+		S: a18 NO 'joe' is not there`,
+		`FETCHADDRESS FETCHADDRESS "\"tim.old friends\" joe"`, `a14 OK "lock completed"`,
+		`FETCHADDRESS FETCHADDRESS "\"tim.old friends\" joe email joe@smith.test"`, `a15 OK "storeaddress completed"`,
+		`a16 OK "unlock completed"`, `a17 OK "deleteaddress completed"`, `a18 NO "'joe' is not there"`)
+
+	x.send("SETACL ADDRESSBOOK %s %s %s", "tim.old friends", "anyone", "lr")
+	x.send("DELETEACL ADDRESSBOOK %s %s", "tim.old friends", "anyone")
+	x.send("DELETEADDRESSBOOK %s", "tim.old friends")
+	x.send("DELETEADDRESSBOOK %s", "tim.old friends")
+	x.turn("rights are given and taken, and all comes to an end", `
+		C: a19 SETACL ADDRESSBOOK "tim.old friends" anyone lr
+		C: a20 DELETEACL ADDRESSBOOK "tim.old friends" anyone
+		C: a21 DELETEADDRESSBOOK "tim.old friends"
+		C: a22 DELETEADDRESSBOOK "tim.old friends"
+		S: a19 OK setacl completed
+		S: a20 OK deleteacl completed
+		S: a21 OK deleteaddressbook completed
+		S: a22 NO ADDRESSBOOK 'tim.old friends' is not there`,
+		`a19 OK "setacl completed"`, `a20 OK "deleteacl completed"`, `a21 OK "deleteaddressbook completed"`,
+		`a22 NO "ADDRESSBOOK 'tim.old friends' is not there"`)
+
+	for _, command := range []string{
+		"SUBSCRIBE", "UNSUBSCRIBE", "CREATE", "DELETE", "RENAME", "REPLACE", "MOVE", "LIST", "LSUB", "LMARKED", "LAST", "SEEN",
+	} {
+		x.send("%a bb", command)
+		tag := fmt.Sprint("a", x.n)
+		x.turn("mailboxes are left to IMAP", "C: "+tag+" "+command+" bb\nS: "+tag+" NO bb", tag+` NO "bb"`)
+	}
+
+	x.send("NOOP")
+	x.turn("a command without a tag that the server can read is refused untagged", `
+		C: a35 NOOP
+		S: * BAD what tag was that
+		S: a35 OK noop completed
+		S: * BYE idle for too long
+		S.`,
+		`* BAD "what tag was that"`, `a35 OK "noop completed"`, `BYE BYE "idle for too long"`, `closed: EOF`)
+	junk(conn.Junk{})(t, x.c)
 }
