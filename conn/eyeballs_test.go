@@ -139,7 +139,7 @@ var races = []race{
 		connected a6`},
 }
 
-func TestRace(t *testing.T) {
+func TestRace_E13(t *testing.T) {
 	for _, tc := range races {
 		t.Run(tc.says, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
