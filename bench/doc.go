@@ -34,10 +34,11 @@
 // (package loops): each side watches eventfds in a process of its own, and calls a
 // function for each that is ready.
 //
-//	loop     a reactor.Loop
-//	nested   the same, inside another reactor.Loop
-//	bare     epoll_wait and a call for each event: the floor
-//	libuv    uv_poll_t, in C, where a compiler and libuv1-dev are installed
+//	loop        a reactor.Loop
+//	nested      the same, inside another reactor.Loop
+//	bare        epoll_wait and a call for each event: the floor
+//	barenested  the same with its epoll inside another: the floor of nesting
+//	libuv       uv_poll_t, in C, where a compiler and libuv1-dev are installed
 //
 // # What the numbers mean
 //

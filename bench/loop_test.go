@@ -81,7 +81,7 @@ func buildLibuv(tb testing.TB) string {
 
 // loopNames returns the sides that can take part, the floor first.
 func loopNames(libuv string) []string {
-	names := []string{"bare", "loop", "nested"}
+	names := []string{"bare", "loop", "nested", "barenested"}
 	if libuv != "" {
 		names = append(names, "libuv")
 	}
@@ -90,7 +90,7 @@ func loopNames(libuv string) []string {
 
 // BenchmarkLoop is the cost of an event in a loop: making an eventfd ready, the
 // wait, the call and the read. "loop" is ours, "nested" is ours inside another of
-// ours, "bare" is the floor.
+// ours; "bare" and "barenested" are their floors.
 func BenchmarkLoop(b *testing.B) {
 	libuv := buildLibuv(b)
 	for _, size := range []struct{ sources, ready int }{{1000, 16}, {1000, 1}, {19000, 1}} {
@@ -113,6 +113,7 @@ func BenchmarkLoop(b *testing.B) {
 				}
 			}
 			b.ReportMetric(loopRatio(by["nested"], by["loop"]), "nested/loop")
+			b.ReportMetric(loopRatio(by["nested"], by["barenested"]), "nested/barenested")
 			b.ReportMetric(0, "ns/op") // the time of all sides together says nothing
 		})
 	}

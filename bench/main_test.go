@@ -22,9 +22,10 @@ const serverRole = "server"
 
 // loopRoles are the loops of the race of loops that run in Go, by name.
 var loopRoles = map[string]func() loops.Side{
-	"bare":   func() loops.Side { return new(loops.Bare) },
-	"loop":   func() loops.Side { return new(loops.Ours) },
-	"nested": func() loops.Side { return &loops.Ours{Depth: 1} },
+	"bare":       func() loops.Side { return new(loops.Bare) },
+	"barenested": func() loops.Side { return &loops.Bare{Nested: true} },
+	"loop":       func() loops.Side { return new(loops.Ours) },
+	"nested":     func() loops.Side { return &loops.Ours{Depth: 1} },
 }
 
 // fleets are the sides that a race can have, by name.

@@ -8,7 +8,10 @@ import (
 
 // Bare is what nobody can go below: epoll_wait, and a call for each event.
 type Bare struct {
+	Nested bool // in another epoll, which is waited for in its place
+
 	ep    int
+	outer int
 	evs   []unix.EpollEvent
 	ready func(i int) error
 }
@@ -24,12 +27,31 @@ func (l *Bare) Open(fds []int, ready func(i int) error) (err error) {
 			return os.NewSyscallError("epoll_ctl", err)
 		}
 	}
-	return nil
+	if !l.Nested {
+		return nil
+	}
+	if l.outer, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN}
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(l.outer, unix.EPOLL_CTL_ADD, l.ep, &ev))
+}
+
+// wait returns how many of evs are events.
+func (l *Bare) wait() (int, error) {
+	timeout := -1
+	if l.Nested {
+		timeout = 0
+		if _, err := unix.EpollWait(l.outer, l.evs, -1); err != nil {
+			return 0, err
+		}
+	}
+	return unix.EpollWait(l.ep, l.evs, timeout)
 }
 
 func (l *Bare) Run(n int) error {
 	for n > 0 {
-		got, err := unix.EpollWait(l.ep, l.evs, -1)
+		got, err := l.wait()
 		if err == unix.EINTR {
 			continue
 		}
