@@ -66,8 +66,8 @@ func (k *capabilities) learn(list []byte, fresh bool) {
 // "IDLE", "LITERAL+", "AUTH=PLAIN". Case does not count. The list is kept current
 // from the greeting, CAPABILITY replies and the codes of OK replies. It is
 // forgotten by a login that was not followed by a new one (RFC 9051 section
-// 6.2), or by one of more than 8,192 bytes: nothing is known then, and a
-// CAPABILITY command asks. It allocates nothing. Legal in a callback, which finds
+// 6.2), or by one of more than 8,192 bytes or with a literal: nothing is known then,
+// and a CAPABILITY command asks. It allocates nothing. Legal in a callback, which finds
 // a list that its own reply brought.
 func (c *Client) Has(name string) bool { return name != "" && c.capable.has(name) }
 

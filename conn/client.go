@@ -172,6 +172,7 @@ func (c *Client) unwind() {
 	if c.busy {
 		c.busy = false
 		c.fail(ErrPanicked)
+		c.changed()
 	}
 }
 
@@ -282,11 +283,15 @@ func (c *Client) finish() {
 
 // release gives back all that a connection holds of the system and of the loop.
 func (c *Client) release() {
+	defer c.letGo() // whatever Dialer.Trace does
 	if c.err == ErrClosed {
 		s := scratchPool.Get().(*scratch)
 		_, _ = c.flush(s) // one attempt, whatever comes of it
 		scratchPool.Put(s)
 	}
+}
+
+func (c *Client) letGo() {
 	fd := c.transport.fd
 	c.transport.fd = -1
 	if c.notify != nil {

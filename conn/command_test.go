@@ -160,3 +160,40 @@ func TestPanicsAtTheEndInALoop(t *testing.T) {
 		t.Errorf("the loop is rid of it: %v", err)
 	}
 }
+
+// A panic that no loop has seen, because the connection was driven by hand, leaves the
+// last callbacks to the loop's next turn all the same.
+func TestPanicByHandInALoop(t *testing.T) {
+	l, err := reactor.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	closed := 0
+	c, s := conntest.New(t, &conn.Dialer{
+		Callbacks: []conn.Callback{{Proc: func(*conn.Client, any, *conn.Reply) { panic("oops") }}},
+		OnClose:   func(*conn.Client, error) { closed++ },
+	})
+	if err := l.Add(c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.TryProcessOneEvent(); err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic reaches who drives the connection")
+			}
+		}()
+		s.Send("* OK\r\n")
+	}()
+	for range 2 {
+		if _, err := l.TryProcessOneEvent(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if closed != 1 {
+		t.Errorf("OnClose was called %d times", closed)
+	}
+}

@@ -269,16 +269,21 @@ func (x *dialing) won(a *attempt) error {
 		return nil
 	}
 	fd := a.release()
+	owned := false
+	defer func() {
+		if !owned { // nobody has the Client, so OnClose need not hear of it
+			_ = a.k.close(fd)
+		}
+	}()
 	c, err := x.d.Attach(fd, x.name)
 	if err != nil {
-		_ = a.k.close(fd)
 		return err
 	}
 	if err := x.loop.Add(c); err != nil { // which no other address can help
-		_ = a.k.close(fd) // nobody has seen the Client, so OnClose need not hear of it
 		x.end(nil, err)
 		return nil
 	}
+	owned = true
 	x.end(c, nil)
 	return nil
 }

@@ -30,7 +30,8 @@ type Dialer struct {
 	// lines, and "# " for remarks. What was sent as a secret shows as "***" and
 	// literals without their contents; what the server says shows as it came, even
 	// if it repeats a secret. It runs within the calls that drive the connection and
-	// must not drive it; Send and Continue return [ErrMisuse] in it.
+	// must not drive it; Send and Continue return an error in it, and all else is as in
+	// a callback.
 	Trace func(c *Client, line string)
 	// AllowCleartextAuth allows secrets (%p) on connections that anybody on the
 	// way may read. Loopback and unix sockets need no permission.
@@ -48,8 +49,9 @@ type Dialer struct {
 	// 65,000. 0 means 16, a negative number none.
 	JunkAllowance int
 	// MaxQueued bounds the bytes of commands that are queued and not written, those
-	// that %l and %L refer to not counted: Send refuses when more are. 0 means 16
-	// MiB, a negative number no bound.
+	// that %l and %L refer to not counted, and likewise those of answers by Continue:
+	// Send and Continue refuse when more are. 0 means 16 MiB, a negative number no
+	// bound.
 	MaxQueued int64
 	// SyncLiterals makes every literal wait for the server's "+" unless the flag
 	// NonSyncLiteral is set, whatever the server says it can do.
@@ -63,9 +65,9 @@ type Dialer struct {
 	// Control is called with each new socket, before it is bound and connected, for
 	// options that are not named here. Its error ends the attempt.
 	Control func(fd int) error
-	// Now is the clock of a connection, for tests; nil is the system's. Deadlines are
-	// measured by it, but for those of resolving and connecting, which are timers of
-	// the loop.
+	// Now is the clock of a connection, for tests; nil is the system's. It must be
+	// within 290 years of that. Deadlines are measured by it, but for those of
+	// resolving and connecting, which are timers of the loop.
 	Now func() time.Time
 
 	kernel kernel // nil: the real one
@@ -180,7 +182,9 @@ func (d *Dialer) Attach(fd int, serverName string) (*Client, error) {
 	c.AddCallback(d.Callbacks...)
 	if d.Trace != nil {
 		c.trace = &tracer{c: c, emit: d.Trace}
+		c.busy = true // for a Close in it, which the first event then finds
 		c.trace.note("connected to %s", serverName)
+		c.busy = false
 	}
 	return c, nil
 }

@@ -19,7 +19,9 @@
 // the read brought, in their order, and writes what is queued, the callbacks'
 // commands included. So when it returns nothing lies hidden, and the descriptor
 // tells the truth. In a Loop at most 256 replies are dispatched in a turn; the
-// rest follows in the next, since NextDeadline then says now.
+// rest follows in the next, since NextDeadline then says now. While there is more to
+// read than one call can take, calls write nothing, for up to 64 of them: an answer
+// to a command must not have been there before the command.
 //
 // # Callbacks
 //

@@ -79,3 +79,27 @@ func TestLastWordsEnd(t *testing.T) {
 		t.Errorf("%d replies were heard before the end: %v", heard, r.c.Err())
 	}
 }
+
+// A server that asks on and on and reads no answers does not fill our memory.
+func TestAnswersHaveABound(t *testing.T) {
+	r := newRig(t, &Dialer{MaxQueued: 10_000}, nil)
+	refused := 0
+	answer := func(c *Client, _ any, _ *Reply) {
+		if err := c.Continue(strings.Repeat("x", 100)); err == ErrBackpressure {
+			refused++
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := r.c.SendCommand(&Command{OnContinue: answer}, "X"); err != nil {
+		t.Fatal(err)
+	}
+	r.drive()
+	r.writeErr = unix.EAGAIN
+	for range 10 {
+		r.say(strings.Repeat("+\r\n", 100))
+	}
+	if held := len(r.c.out.marks[0].data); held > 10_000+102 || refused != 1000-99 {
+		t.Errorf("answers are refused past MaxQueued: %d bytes are held, %d were refused", held, refused)
+	}
+}

@@ -123,8 +123,16 @@ func (q *queue) gather(iov [][]byte) [][]byte {
 	return iov
 }
 
-// took advances over n bytes of what gather returned.
+// took advances over n bytes of what gather returned. They are gone, whatever becomes
+// of the tracing.
 func (q *queue) took(n int, t *tracer) {
+	if t != nil {
+		defer func() {
+			if n > 0 { // Dialer.Trace panicked
+				q.took(n, nil)
+			}
+		}()
+	}
 	for n > 0 {
 		b := q.bytes()
 		next := len(b)
@@ -132,21 +140,22 @@ func (q *queue) took(n int, t *tracer) {
 			m := &q.marks[0]
 			next = int(m.at - q.base)
 			if next == q.off {
-				k := min(n, len(m.ready()))
-				t.sentData(m, k)
-				m.begun = m.data[k-1] != '\n'
-				if m.data = m.data[k:]; len(m.data) == 0 {
+				p := m.ready()
+				p, whole := p[:min(n, len(p))], n >= len(p)
+				m.begun = p[len(p)-1] != '\n'
+				if m.data = m.data[len(p):]; len(m.data) == 0 {
 					m.data = nil
 				}
-				n -= k
+				n -= len(p)
+				t.sentData(m, p, whole)
 				q.settle()
 				continue
 			}
 		}
-		k := min(n, next-q.off)
-		t.sent(q.position(), b[q.off:q.off+k])
-		q.off += k
-		n -= k
+		at, p := q.position(), b[q.off:min(q.off+n, next)]
+		q.off += len(p)
+		n -= len(p)
+		t.sent(at, p)
 		q.settle()
 	}
 }
@@ -215,7 +224,7 @@ func (q *queue) completed(number uint64) {
 			m.dead, m.held = true, 0
 			m.data = m.data[:bytes.IndexByte(m.data, '\n')+1]
 		case m.kind == holdMark:
-			if len(q.marks) == 1 {
+			if i == 0 {
 				q.pop(1)
 			} else {
 				q.marks = slices.Delete(q.marks, i, i+1)

@@ -30,8 +30,9 @@
 //     Dialer.JunkAllowance of them since a command last completed ends the connection.
 //     So does, at once, a tagged reply to a command of which no byte was written, a
 //     tagged OK to one that is not wholly written, and a malformed line that announces
-//     a literal. What was received is processed before a new command is written. A
-//     bare LF ends a line and costs no byte of it. A message number is at most
+//     a literal. What was received is processed before a new command is written,
+//     unless there was more than could be read for 64 events in a row (ours). A bare
+//     LF ends a line and costs no byte of it. A message number is at most
 //     4,294,967,295.
 //  5. When the connection ends, for whatever cause, each pending command completes
 //     once with the keyword "EOF", the oldest first (ours; C: the newest), and then

@@ -1,7 +1,6 @@
 package conn
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"strconv"
@@ -162,8 +161,9 @@ func (c *Client) addMarks(marks []wire.Mark, cmd *command, number uint64) {
 // OnContinue: text and a line end are sent, "DONE" ends an IDLE. When the "+"
 // has not come yet, text is kept until it does, and then OnContinue is not
 // called for it; only one text is kept. [ErrMisuse] when there is no such
-// command, when a text is kept already, or when text holds CR, LF or NUL; the
-// reason why the connection has ended if it has. Legal in a callback.
+// command, when a text is kept already, or when text holds CR, LF or NUL;
+// [ErrBackpressure] when the server asks on and on and reads no answers; the reason
+// why the connection has ended if it has. Legal in a callback.
 func (c *Client) Continue(text string) error {
 	if err := c.refusal(); err != nil {
 		return err
@@ -177,7 +177,10 @@ func (c *Client) Continue(text string) error {
 	case strings.ContainsAny(text, "\r\n\x00"):
 		return fmt.Errorf("%w: Continue with CR, LF or NUL in its text", ErrMisuse)
 	}
-	m.data = append(append(bytes.Clone(m.data), text...), '\r', '\n')
+	if bound := c.d.maxQueued(); int64(len(m.data)) > bound {
+		return ErrBackpressure
+	}
+	m.data = append(append(m.data, text...), '\r', '\n')
 	if m.owed == 0 {
 		m.held = len(text) + 2
 		return nil

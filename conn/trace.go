@@ -106,20 +106,16 @@ func (t *tracer) sent(at int64, p []byte) {
 	}
 }
 
-// sentData shows the first n bytes of a mark's data: a literal by its size, an
-// answer to "+" by its text.
-func (t *tracer) sentData(m *mark, n int) {
+// sentData shows p, which was a mark's data: a literal by its size, an answer to "+"
+// by its text. whole: nothing of it is left.
+func (t *tracer) sentData(m *mark, p []byte, whole bool) {
 	switch {
 	case t == nil:
-	case m.kind == referenceMark:
-		t.text(m.data[:n])
-	case m.secret:
-		if n == len(m.ready()) {
-			t.show(redacted)
-			t.endOut()
-		}
-	default:
-		t.text(m.data[:n])
+	case !m.secret:
+		t.text(p)
+	case whole:
+		t.show(redacted)
+		t.endOut()
 	}
 }
 

@@ -93,3 +93,58 @@ func TestTraceKeepsNoLongLines(t *testing.T) {
 		t.Errorf("lines are cut to %d bytes: %d were kept, %d shown", maxTraceLine, kept, longest)
 	}
 }
+
+// Bytes that have been written are gone, also if the Trace that they are shown to
+// panics: they are not written again, and their command is not safe to retry.
+func TestTracePanicsOverOutput(t *testing.T) {
+	for _, end := range []string{"Close", "event"} {
+		var lines []string
+		retry := 0
+		r := newRig(t, &Dialer{Trace: func(_ *Client, line string) {
+			if lines = append(lines, line); strings.HasPrefix(line, "C: ") {
+				panic(line)
+			}
+		}}, nil)
+		for range 3 {
+			mustSend(t, r.c, func(_ *Client, _ any, reply *Reply) {
+				if SafeToRetry(reply.Err) {
+					retry++
+				}
+			}, "A")
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: the panic reaches who drives the connection", end)
+				}
+			}()
+			if end == "Close" {
+				_ = r.c.Close()
+			} else {
+				_, _ = r.c.TryProcessOneEvent()
+			}
+		}()
+		_ = r.c.Close()
+		if got, want := r.heard(), "a1 A\r\na2 A\r\na3 A\r\n"; got != want || retry != 0 {
+			t.Errorf("%s: what is written is written once and known to be: %q, %d safe to retry", end, got, retry)
+		}
+	}
+}
+
+// A Close in the very first line of a trace is a Close like any other.
+func TestCloseInTheFirstTrace(t *testing.T) {
+	closed := 0
+	r := newRig(t, &Dialer{
+		Trace:   func(c *Client, _ string) { _ = c.Close() },
+		OnClose: func(*Client, error) { closed++ },
+	}, nil)
+	if closed != 0 {
+		t.Error("nothing is called before Attach has returned")
+	}
+	if at, ok := r.c.NextDeadline(); !ok || at.After(r.clock) {
+		t.Errorf("the last callbacks want a call now: %v %v", at, ok)
+	}
+	if _, err := r.c.TryProcessOneEvent(); err != ErrClosed || closed != 1 {
+		t.Errorf("and have it: %v, %d times", err, closed)
+	}
+}

@@ -3,6 +3,7 @@ package conntest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,7 +107,7 @@ func (s *Server) Play(script string) {
 		if len(line) > 2 {
 			verb, text = line[:2], strings.TrimPrefix(line[2:], " ")
 		}
-		if text != "" && strings.Contains("C- S. S!", verb) {
+		if text != "" && slices.Contains([]string{"C-", "S.", "S!"}, verb) {
 			s.tb.Fatalf("conntest: script line %q: nothing may follow %s", line, verb)
 		}
 		switch verb {
