@@ -21,10 +21,15 @@ type Descriptor struct {
 //
 // ready should do a bounded amount of work, such as one read: what it leaves in the
 // kernel comes round again. It is called for readiness that the kernel reported for
-// the present want and for no other reason, so the descriptor may be a blocking one,
-// provided that want is one of [Readable] and [Writable], that ready makes one call of
-// read(2), write(2) or accept(2), and that nobody else reads or writes the descriptor.
-// The end of a stream, a hang-up and an error count as readiness.
+// the present want and for no other reason. The end of a stream, a hang-up and an error
+// count as readiness.
+//
+// To read or accept, the descriptor may be a blocking one, provided that want is
+// [Readable] alone, that ready makes one call of read(2) or accept(2), and that nobody
+// else uses the descriptor. To write, it must be non-blocking: some room is readiness,
+// and a blocking write(2) of more than there is room for waits, and the loop with it,
+// until the other side has read enough. But a pipe that is ready has room for PIPE_BUF
+// bytes, so one blocking write(2) to it of no more than that is safe.
 //
 // An error that ready returns removes the descriptor from the loop and goes no
 // further: ready knows it already. EAGAIN is no error.
