@@ -1,3 +1,5 @@
+//go:build unix
+
 package reactor
 
 import (
@@ -81,22 +83,5 @@ func (d *Descriptor) TryProcessOneEvent() (bool, error) {
 // SetNotify makes the Descriptor a [Notifier]. It is for the loop to call.
 func (d *Descriptor) SetNotify(changed func()) { d.changed = changed }
 
-// literal is a [Source] that is called only for what the kernel reported: the loop
-// does not try whether it can be written before it asks the kernel. Types that embed a
-// *Descriptor are too.
-type literal interface{ literally() }
-
+// literally makes the Descriptor a literal source.
 func (*Descriptor) literally() {}
-
-// String returns "r", "w", "rw" or "-".
-func (in Interest) String() string {
-	switch in & (Readable | Writable) {
-	case Readable:
-		return "r"
-	case Writable:
-		return "w"
-	case Readable | Writable:
-		return "rw"
-	}
-	return "-"
-}

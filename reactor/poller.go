@@ -17,6 +17,19 @@ const (
 	Writable
 )
 
+// String returns "r", "w", "rw" or "-".
+func (in Interest) String() string {
+	switch in & (Readable | Writable) {
+	case Readable:
+		return "r"
+	case Writable:
+		return "w"
+	case Readable | Writable:
+		return "rw"
+	}
+	return "-"
+}
+
 // event says that something happened to a watched descriptor. What happened is left
 // out, because every event leads to the same call and the source finds out.
 type event struct {

@@ -76,6 +76,11 @@ func (s *slot) due() Interest {
 	return s.want
 }
 
+// literal is a [Source] that is called only for what the kernel reported: the loop
+// does not try whether it can be written before it asks the kernel. Types that embed a
+// *Descriptor are too.
+type literal interface{ literally() }
+
 // table finds the slot of an event by its descriptor.
 //
 // A descriptor number is reused as soon as it is closed, while events of its former
