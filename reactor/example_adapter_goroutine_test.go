@@ -2,8 +2,11 @@ package reactor_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/imclient/imclient/reactor"
@@ -18,7 +21,9 @@ type service struct {
 	err  error         // why; to be read after done
 }
 
-func serve() (*service, error) {
+// serve starts a service. failed is called on its goroutine when the loop has given up
+// a source, or some at once. That ends nothing: the loop is sound.
+func serve(failed func(error)) (*service, error) {
 	loop, err := reactor.New()
 	if err != nil {
 		return nil, err
@@ -27,8 +32,13 @@ func serve() (*service, error) {
 	s := &service{loop: loop, stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		s.err = loop.Run(ctx)
-		loop.Close()
+		defer loop.Close()
+		for {
+			if s.err = loop.Run(ctx); !errors.As(s.err, new(*reactor.SourceError)) {
+				return // any other error is the loop's own, or its end
+			}
+			failed(s.err)
+		}
 	}()
 	return s, nil
 }
@@ -54,12 +64,28 @@ func (s *service) close() error {
 	return s.err
 }
 
-// An adapter for goroutines: whoever wants something of the loop posts it and waits.
+// An adapter for goroutines: whoever wants something of the loop posts it and waits. A
+// source that goes bad does not end the service.
 func Example_adapterGoroutine() {
-	s, err := serve()
+	s, err := serve(func(err error) {
+		fmt.Println("a source is lost, closed too early:", errors.Is(err, syscall.EBADF))
+	})
 	if err != nil {
 		panic(err)
 	}
+	s.do(func(l *reactor.Loop) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			panic(err)
+		}
+		defer w.Close()
+		bad := reactor.FD(int(r.Fd()), reactor.Readable, func() error { return nil })
+		if err := l.Add(bad); err != nil {
+			panic(err)
+		}
+		r.Close()                  // behind the loop's back: Remove should come first
+		bad.Want(reactor.Writable) // which comes out when the kernel is told this
+	})
 	sum := 0
 	var wg sync.WaitGroup
 	for i := range 5 {
@@ -73,6 +99,7 @@ func Example_adapterGoroutine() {
 	fmt.Println(s.close())
 	fmt.Println("after the end:", s.do(func(*reactor.Loop) {}))
 	// Output:
+	// a source is lost, closed too early: true
 	// sum: 10
 	// context canceled
 	// after the end: false
