@@ -47,10 +47,10 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			}
 		},
 		"posts": func() {
-			for range 100 {
+			for range keepPosts {
 				l.Post(f)
 			}
-			steps(t, l, 100)
+			steps(t, l, keepPosts)
 		},
 		"a timer set and stopped": func() {
 			timer.Reset(time.Minute)

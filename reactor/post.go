@@ -2,8 +2,8 @@ package reactor
 
 import "sync"
 
-// keepPosts is how many posted functions a loop keeps room for. A burst of more is
-// given back to the collector.
+// keepPosts is how many posted functions a loop keeps room for. The room for a turn
+// that had more is given back to the collector.
 const keepPosts = 1024
 
 // mailbox is what other goroutines can reach of a loop.
@@ -18,11 +18,13 @@ type mailbox struct {
 }
 
 // Post has f called on the loop's goroutine, in the next turn, after what was posted
-// before. It reports whether it will be: false once the loop is closed. A Close that
-// comes before the turn drops f. Post panics if f is nil.
+// before. It reports whether it will be: false once the loop is closed, or if the loop
+// is asleep and the system fails to wake it; f is not called then, and another Post
+// tries again. A Close that comes before the turn drops f. Post panics if f is nil.
 //
-// Safe on any goroutine, callbacks included. It allocates nothing in the long run, and
-// costs a write(2) only when it is the first to find the loop asleep.
+// Safe on any goroutine, callbacks included. In the long run it allocates nothing while
+// no turn has more than 1,024 posts, and costs a write(2) only when it is the first to
+// find the loop asleep.
 func (l *Loop) Post(f func()) bool {
 	if f == nil {
 		panic("reactor: Post of a nil function")
@@ -77,7 +79,7 @@ func (m *mailbox) park(l *Loop, now int64) bool {
 
 // collect ends a wait and returns the posts. It keeps spent for those to come.
 func (m *mailbox) collect(l *Loop, spent []func(), woken bool) []func() {
-	if cap(spent) > keepPosts {
+	if len(spent) > keepPosts {
 		spent = nil
 	}
 	m.mu.Lock()
