@@ -30,7 +30,8 @@ var (
 	ErrDescriptorTaken error = misuse("another source has this descriptor")
 	// ErrNotPollable: the descriptor is one that is always ready, like a regular
 	// file or a directory, or a device that the system has no support for, and
-	// cannot be watched.
+	// cannot be watched. Which devices those are differs: epoll(7) refuses /dev/null
+	// and /dev/zero, which poll(2), and so a loop of NewPoll, takes for always ready.
 	ErrNotPollable error = misuse("the descriptor is a file that cannot be polled")
 )
 
@@ -45,7 +46,12 @@ type SourceError struct {
 	Source Source
 	FD     int
 	// Err is an *os.SyscallError, [ErrDescriptorTaken] or [ErrNotPollable]. EBADF
-	// means that the descriptor was closed behind the loop's back.
+	// means that the descriptor was closed behind the loop's back, without Remove.
+	//
+	// Do not rely on it. Only poll(2), a loop of [NewPoll], finds that out by itself,
+	// in its next wait. The tables of epoll(7) and kqueue(2) lose such a descriptor
+	// without a word: the loop learns of it when it next tells the kernel of another
+	// interest, and a source whose interest never changes stays in the loop, deaf.
 	Err error
 }
 

@@ -12,7 +12,8 @@ import (
 // NewPoll makes a loop like [New] does, but over poll(2), which every Unix has. It is
 // for systems without epoll or kqueue, where New does the same, and elsewhere for
 // comparison: poll(2) is handed all descriptors in each wait, so a turn costs what is
-// in the loop and not what is ready.
+// in the loop and not what is ready. It takes devices that New's refuses, see
+// [ErrNotPollable], and notices descriptors that were closed too early, see [SourceError].
 //
 // Such a loop has no descriptor: GetSelectInfo says -1, and it cannot be in another
 // loop or in a host's wait, though others can be in it. Errors are *os.SyscallError.

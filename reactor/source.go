@@ -4,6 +4,9 @@ import "math"
 
 // Add puts s into the loop, which calls it from the next turn on. Legal in a callback.
 //
+// A source belongs in one loop at a time. Nobody finds out if it is put into a second,
+// but it then keeps the second one's SetNotify, and the first hears of no more changes.
+//
 // Errors are [ErrClosed], [ErrBadSource], [ErrNoDescriptor], [ErrAdded], or a
 // [*SourceError] with [ErrDescriptorTaken], [ErrNotPollable] or the kernel's reason.
 func (l *Loop) Add(s Source) error {
