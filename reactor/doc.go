@@ -22,8 +22,8 @@
 //  4. Clock: [Loop.Now] is read. It is the same for the rest of the turn.
 //  5. Posts: functions that were posted before the wait ended are called, in order.
 //  6. Deadlines: timers, and sources whose NextDeadline has come, are called in order;
-//     equal ones in the order in which they were set. What is set now, even for now,
-//     waits for the next turn.
+//     equal ones in the order in which they were set, behind them those of sources
+//     that had moved later. What is set now, even for now, waits for the next turn.
 //  7. Events: sources whose descriptors are ready are called, as the kernel reported
 //     them, 256 at most. An event of a source that has been removed meanwhile is dropped.
 //  8. Leftovers: sources that still hold work (their NextDeadline has come), or that
@@ -50,8 +50,9 @@
 //
 // In a callback everything is legal but to drive the same loop: that is
 // [ErrReentrant]. A callback may add and remove sources, its own included, Close the
-// loop, and drive another one. A callback that panics does so through the call that
-// drives the loop; who recovers finds the loop as if the callback had returned.
+// loop, and drive another one. A callback that panics, or a source that does when it is
+// asked, does so through the call that drives the loop; who recovers finds the loop as
+// if it had returned.
 //
 // What each call does where:
 //
@@ -92,8 +93,8 @@
 // to another Loop, which has it do a whole turn at a call. A [*SourceError] about a
 // source of the inner loop comes out of the call that drives the outer one, and both
 // loops go on. An error of the inner loop's own poller removes it from the outer one,
-// and comes out there as a *SourceError about the inner loop. The inner loop may be
-// taken out, driven by somebody else, and put back at any time, and closed in any
+// and comes out there as a *SourceError about the inner loop. Driven from a callback of
+// the inner loop, the outer one leaves that alone. The inner loop may be taken out, driven by somebody else, and put back at any time, and closed in any
 // callback, its own and those of the outer loop included.
 //
 // Between calls of the host, sources change as they do in callbacks: a Notifier

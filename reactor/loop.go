@@ -69,8 +69,9 @@ type Loop struct {
 	dirty      []*slot // to be asked again before the next wait
 	ready      []*slot // to be called without an event
 	deadlines  deadlines
-	calling    *slot // in its TryProcessOneEvent
-	fault      error // kernel errors about sources that have been removed for it
+	calling    *slot   // in its TryProcessOneEvent
+	asking     *slot   // in one of its questions
+	faults     []error // of the kernel, to be told one by one
 	turn       turn
 	inside     bool // a call of Run, ProcessOneEvent or TryProcessOneEvent is under way
 	driver     driver
@@ -207,7 +208,7 @@ func (l *Loop) Close() error {
 	slots := l.table.byFD
 	l.table = table{gen: l.table.gen}
 	l.turn = turn{}
-	l.polled, l.dirty, l.ready, l.calling, l.fault, l.slow = nil, nil, nil, nil, nil, nil
+	l.polled, l.dirty, l.ready, l.calling, l.asking, l.faults, l.slow = nil, nil, nil, nil, nil, nil, nil
 	l.deadlines.clear()
 	for _, s := range slots {
 		if s != nil {

@@ -86,9 +86,12 @@ func (l *Loop) callInner(s *slot) (ok bool, err error) {
 		return ok, nil
 	}
 	var fault *SourceError
-	if errors.As(err, &fault) {
+	switch {
+	case errors.As(err, &fault):
 		l.noteFault(err)
 		return true, nil
+	case errors.Is(err, ErrReentrant): // it is a callback of its own that drives us
+		return false, nil
 	}
 	l.noteFault(&SourceError{s.src, fd, err})
 	return false, err
@@ -107,17 +110,24 @@ func (l *Loop) enter() error {
 	return nil
 }
 
-// leave ends a call that drives the loop, also by a panic in a callback, and adds to
-// its error.
+// leave ends a call that drives the loop, also by a panic in a callback or a question,
+// and adds to its error.
 func (l *Loop) leave(err *error) {
-	if s := l.calling; s != nil { // it panicked
-		l.calling = nil
-		l.markDirty(s)
-	}
+	defer l.handBack(err) // though a question panics
+	panicked := l.calling != nil || l.asking != nil
 	// While work is queued the host calls again before it sleeps, which is time enough.
-	if !l.closed && !l.workQueued() {
+	if !panicked && !l.closed && !l.workQueued() {
 		l.settle()
 	}
+}
+
+func (l *Loop) handBack(err *error) {
+	for _, s := range [...]*slot{l.calling, l.asking} {
+		if s != nil { // it panicked, and is asked again
+			l.markDirty(s)
+		}
+	}
+	l.calling, l.asking = nil, nil
 	l.inside = false
 	if !l.closed {
 		if e := l.surface(); *err == nil {
@@ -143,10 +153,8 @@ func (l *Loop) touched() {
 // noteFault keeps an error for the next step, because it may come up in a callback
 // of somebody who has nothing to do with it.
 func (l *Loop) noteFault(err error) {
-	if l.fault == nil {
-		l.fault = err
-	} else if err != nil {
-		l.fault = errors.Join(l.fault, err)
+	if err != nil {
+		l.faults = append(l.faults, err)
 	}
 }
 
@@ -169,7 +177,11 @@ func (l *Loop) surface() error {
 	if err := l.mail.expose(l, left, now); left || err != nil {
 		return err // with work left, a later call will set the alarm
 	}
-	return l.arm()
+	if err := l.arm(); err != nil {
+		_ = l.mail.expose(l, true, now) // the host must come again, to have its alarm set
+		return err
+	}
+	return nil
 }
 
 // workLeft reports whether there is something to do without the kernel's saying so.
@@ -182,7 +194,7 @@ func (l *Loop) workQueued() bool {
 	t := &l.turn
 	return t.nextPost < len(t.posts) || l.deadlines.due(l.tick, t.lastSeq) ||
 		t.next < t.events || t.more || t.nextSlot < len(t.ready) ||
-		len(l.ready) > 0 || l.fault != nil
+		len(l.ready) > 0 || len(l.faults) > 0
 }
 
 // arm sets the alarm to the earliest deadline. One that moves later is left: the

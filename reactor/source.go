@@ -38,7 +38,9 @@ func (l *Loop) Add(s Source) error {
 		sl.listAt = int32(len(l.polled))
 		l.polled = append(l.polled, sl)
 	}
-	l.review(sl)
+	if !sl.removed() { // by its SetNotify
+		l.review(sl)
+	}
 	l.touched()
 	return nil
 }
@@ -150,6 +152,9 @@ func (l *Loop) changed(s *slot) {
 		return
 	}
 	fd, want := s.ask()
+	if s.removed() { // by being asked
+		return
+	}
 	s.wants(want)
 	if fd != int(s.fd) && !l.rebind(s, fd) {
 		return
@@ -182,16 +187,30 @@ func (l *Loop) rebind(s *slot, fd int) bool {
 }
 
 // review asks a source for everything that it can want, and files it where it will
-// get it. Only the kernel is left for settle.
+// get it. Only the kernel is left for settle. A source may go by being asked.
 func (l *Loop) review(s *slot) {
+	before := l.asking
+	l.asking = s
+	l.question(s)
+	l.asking = before
+}
+
+func (l *Loop) question(s *slot) {
 	fd, want := s.ask()
+	if s.removed() {
+		return
+	}
 	s.wants(want)
 	if fd != int(s.fd) && !l.rebind(s, fd) {
 		return
 	}
 	s.held = false
 	if s.deadliner != nil {
-		if t, ok := s.deadliner.NextDeadline(); ok {
+		t, ok := s.deadliner.NextDeadline()
+		if s.removed() {
+			return
+		}
+		if ok {
 			l.file(s, l.at(t))
 		}
 	}
@@ -239,11 +258,16 @@ func (l *Loop) settle() {
 	}
 	for i := 0; i < len(l.dirty); i++ {
 		s := l.dirty[i]
-		l.dirty[i] = nil
+		if s == nil {
+			continue // done, before a later one panicked
+		}
 		if !s.removed() {
 			l.review(s)
 		}
-		s.onDirty = false
+		if l.closed { // by being asked
+			return
+		}
+		l.dirty[i], s.onDirty = nil, false
 		if !s.removed() {
 			l.sync(s)
 		}

@@ -6,8 +6,8 @@ import "time"
 type Stats struct {
 	Sources   int    // in the loop now
 	Turns     uint64 // times round the loop
-	Waits     uint64 // turns that began with a wait; the others found work waiting
-	Wakeups   uint64 // waits that ended because of Post or the end of a context
+	Waits     uint64 // turns that were ready to sleep; the others had work left, or were a host's, which does not let us
+	Wakeups   uint64 // turns that found our own wake: by Post, the end of a context, or to show work to a host
 	Events    uint64 // of the kernel, delivered
 	Stale     uint64 // of the kernel, dropped: the source had gone, or a Descriptor wants something else now
 	Spurious  uint64 // calls of a source that had nothing to do

@@ -53,8 +53,12 @@ func (q *deadlines) due(now int64, seq uint64) bool {
 
 func (q *deadlines) push(when int64, o owner) {
 	q.seq++
+	q.add(deadline{when, q.seq, o})
+}
+
+func (q *deadlines) add(d deadline) {
 	q.heap = append(q.heap, deadline{})
-	q.up(len(q.heap)-1, deadline{when, q.seq, o})
+	q.up(len(q.heap)-1, d)
 }
 
 // move files the deadline at place i anew.

@@ -49,8 +49,9 @@ func (l *Loop) step(wait bool) (bool, error) {
 	if l.closed {
 		return false, ErrClosed
 	}
-	if err := l.fault; err != nil {
-		l.fault = nil
+	if len(l.faults) > 0 {
+		err := l.faults[0]
+		l.faults = l.faults[1:]
 		return false, err
 	}
 	if l.next() {
@@ -86,7 +87,7 @@ func (l *Loop) begin(wait bool) error {
 	}
 	l.stats.Sources = l.table.n
 	var timeout time.Duration
-	if wait && len(l.ready) == 0 && l.fault == nil {
+	if wait && len(l.ready) == 0 && len(l.faults) == 0 {
 		now := l.read()
 		if timeout = l.untilEarliest(now); timeout != 0 && !l.mail.park(l, now) {
 			timeout = 0
@@ -185,19 +186,21 @@ func (l *Loop) expire(d deadline) bool {
 		l.run(t.f)
 		return true
 	}
-	// A source's deadline may have moved on since it was filed.
+	// A source's deadline may have moved on since it was filed: perhaps not past this
+	// turn, but past others that have come.
 	s := d.owner.(*slot)
+	l.asking = s
 	t, ok := s.deadliner.NextDeadline()
+	l.asking = nil
 	if !ok || s.removed() {
 		return false
 	}
-	when := l.at(t)
-	if when > l.tick {
-		l.file(s, when)
+	if when := l.at(t); when > d.when {
+		l.deadlines.add(deadline{when, l.turn.lastSeq, s})
 		return false
 	}
 	l.stats.Deadlines++
-	l.lag.note(when, l.tick)
+	l.lag.note(d.when, l.tick)
 	return l.call(s)
 }
 
