@@ -275,7 +275,7 @@ func TestDovecotTwoThousandConnections(t *testing.T) {
 		t.Errorf("the message wakes each connection once: %d of %d", woken, size)
 	}
 	for _, m := range f.members {
-		if m.Err() != io.EOF {
+		if !errors.Is(m.Err(), io.EOF) {
 			t.Errorf("after LOGOUT the server hangs up: connection %d: %v", m.number, m.Err())
 		}
 	}

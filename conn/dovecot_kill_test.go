@@ -211,7 +211,7 @@ func TestDovecotKilled(t *testing.T) {
 // isHangUp reports whether err is what a connection ends with whose server was
 // killed.
 func isHangUp(err error) bool {
-	return err == io.EOF || err == io.ErrUnexpectedEOF || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
 }
 
 // checkLost looks at how a member's commands ended: some with OK, and from then
