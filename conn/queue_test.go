@@ -59,13 +59,13 @@ func TestRefusedBetweenLiterals(t *testing.T) {
 // The header of the first literal has not been written either.
 func TestRefusedBeforeItsLiteral(t *testing.T) {
 	r := newRig(t, &Dialer{}, func(r *rig) { r.maxWrite = 3 })
-	mustSend(t, r.c, nil, "XYZ %l", []byte("one"))
+	mustSend(t, r.c, nil, "XYZ %s %l", "{", []byte("one"))
 	mustSend(t, r.c, nil, "NOOP")
 	if _, err := r.c.TryProcessOneEvent(); err != nil {
 		t.Fatal(err)
 	}
 	r.say("a1 BAD\r\n")
-	if got, want := r.heard(), "a1 XYZ \r\na2 NOOP\r\n"; got != want {
+	if got, want := r.heard(), "a1 XYZ \"{\" \r\na2 NOOP\r\n"; got != want {
 		t.Errorf("a command that is refused early ends before its literal's header\n got: %q\nwant: %q", got, want)
 	}
 }

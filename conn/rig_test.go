@@ -25,6 +25,8 @@ type rig struct {
 	said              int    // bytes of flood
 	writeErr, pollErr error
 	reads, writes     int
+	events            int16         // of the last poll
+	timeout           time.Duration // of the last poll
 }
 
 func newRig(t testing.TB, d *Dialer, bend func(*rig)) *rig {
@@ -86,6 +88,13 @@ func (r *rig) write(fd int, p []byte) (int, error) {
 	return r.system.write(fd, p)
 }
 
+func (r *rig) writev(fd int, iov [][]byte) (int, error) {
+	if r.maxWrite > 0 || r.writeErr != nil {
+		return r.write(fd, iov[0])
+	}
+	return r.system.writev(fd, iov)
+}
+
 // say sends bytes from the server and lets the client process them.
 func (r *rig) say(text string) {
 	r.t.Helper()
@@ -123,6 +132,7 @@ func mustSend(t testing.TB, c *Client, finish Proc, format string, args ...any) 
 }
 
 func (r *rig) poll(fd int, events int16, timeout time.Duration) (bool, error) {
+	r.events, r.timeout = events, timeout
 	if r.pollErr != nil {
 		return false, r.pollErr
 	}
