@@ -1,3 +1,5 @@
+//go:build netbsd || openbsd
+
 package reactor
 
 import (
@@ -6,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Timers count milliseconds. EVFILT_USER came with NetBSD 10, and is not in x/sys.
+// Timers count milliseconds, as far as x/sys knows, and there is no EVFILT_USER: that
+// of NetBSD 10 is not in x/sys.
 const (
 	noteTrigger = 0
 	noteTick    = 0
