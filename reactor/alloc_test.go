@@ -13,6 +13,7 @@ import (
 // The race detector allocates on its own, so this file is left out of such builds.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
 	l := newReal(t)
+	l.SpreadLimit(64)
 	cs := make([]*counter, 100)
 	for i := range cs {
 		cs[i] = newCounter(t)
@@ -51,6 +52,23 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 				l.Post(f)
 			}
 			steps(t, l, keepPosts)
+		},
+		"functions of Spread": func() {
+			for range keepSpread {
+				l.Spread(f)
+			}
+			steps(t, l, keepSpread)
+		},
+		"a queue of Spread that is never empty": func() {
+			for range keepSpread / 2 {
+				l.Spread(f)
+			}
+			steps(t, l, keepSpread/2-2)
+			for range 2 * keepSpread {
+				l.Spread(f)
+				steps(t, l, 1)
+			}
+			steps(t, l, 2)
 		},
 		"a timer set and stopped": func() {
 			timer.Reset(time.Minute)

@@ -333,13 +333,17 @@ func TestDeadlinesShowOnce(t *testing.T) {
 // A wait that is over before the deadline would spin towards it.
 func TestWaitRoundsUp(t *testing.T) {
 	inWorlds(t, func(t *testing.T, w *world) {
-		l := w.loop(t)
-		fired := false
-		l.After(1500*time.Microsecond, func() { fired = true })
-		run(t, l, func() bool { return fired })
-		if l.stats.Turns != 1 {
-			t.Errorf("a wait that rounds up needs no second; there were %d", l.stats.Turns)
+		const tries = 100 // a signal may cut any wait short, but not all
+		for range tries {
+			l := w.loop(t)
+			fired := false
+			l.After(1500*time.Microsecond, func() { fired = true })
+			run(t, l, func() bool { return fired })
+			if l.stats.Turns == 1 {
+				return
+			}
 		}
+		t.Errorf("a wait that rounds up needs no second; each of %d did", tries)
 	})
 }
 

@@ -134,6 +134,28 @@ func BenchmarkPost(b *testing.B) {
 	})
 }
 
+// BenchmarkSpread is what it costs to have one function run in a later turn, with none
+// and with many in the queue before it.
+func BenchmarkSpread(b *testing.B) {
+	for _, n := range []int{0, 19_000} {
+		b.Run(fmt.Sprintf("waiting=%d", n), func(b *testing.B) {
+			l := newLoop(&busy{}, time.Now)
+			f := func() {}
+			for range n {
+				l.backlog.push(f)
+			}
+			l.inside = true
+			b.ReportAllocs()
+			for b.Loop() {
+				l.Spread(f)
+				if ok, err := l.step(true); !ok || err != nil {
+					b.Fatal(ok, err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkTimer(b *testing.B) {
 	for _, n := range []int{1, 19_000} {
 		b.Run(fmt.Sprintf("reset/timers=%d", n), func(b *testing.B) {

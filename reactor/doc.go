@@ -28,8 +28,11 @@
 //     them, 256 at most. An event of a source that has been removed meanwhile is dropped.
 //  8. Leftovers: sources that still hold work (their NextDeadline has come), or that
 //     newly want to write, are called once each.
+//  9. Spread: functions that were given to [Loop.Spread] before the wait began are
+//     called, in order, 4 at most (see [Loop.SpreadLimit]). The others wait for the
+//     next turn, in which everybody above goes first.
 //
-// Each call in 5 to 8 is one event. A source is therefore called a few times in a
+// Each call in 5 to 9 is one event. A source is therefore called a few times in a
 // turn at most, whatever comes in for it, and everybody else gets a turn.
 //
 // A socket that newly wants to write is called in 8 before the kernel is asked to
@@ -44,15 +47,17 @@
 //
 // All callbacks run on the goroutine that drives the loop, and so must all calls of
 // the loop's methods and of its timers', but for [Loop.Post] and [Loop.Stats], which
-// are safe anywhere. Slow work goes to another goroutine and comes back by Post.
+// are safe anywhere. Slow work goes to another goroutine and comes back by Post. Work
+// that is slow only if many have some at once, like a handshake, goes to [Loop.Spread].
 // While nobody drives a loop it can be handed from one goroutine to another. Programs
 // built with -race panic where another goroutine calls while the loop is driven.
 //
 // In a callback everything is legal but to drive the same loop: that is
 // [ErrReentrant]. A callback may add and remove sources, its own included, Close the
-// loop, and drive another one. A callback that panics, or a source that does when it is
-// asked, does so through the call that drives the loop; who recovers finds the loop as
-// if it had returned.
+// loop, and drive another one; a source that wants to know its loop for that is a
+// [Member]. A callback that panics, or a source that does when it is asked, does so
+// through the call that drives the loop; who recovers finds the loop as if it had
+// returned.
 //
 // What each call does where:
 //
@@ -70,6 +75,8 @@
 //	Loop.Remove              yes           yes           no           ErrClosed
 //	Loop.Run                 yes           ErrReentrant  no           ErrClosed
 //	Loop.SetNotify           yes           yes           no           nothing
+//	Loop.Spread              yes           yes           no           nothing
+//	Loop.SpreadLimit         yes           yes           no           yes
 //	Loop.Stats               yes           yes           yes          yes
 //	Loop.TryProcessOneEvent  yes           ErrReentrant  no           ErrClosed
 //	Timer.Reset              yes           yes           no           false
@@ -85,9 +92,10 @@
 // select(2), poll(2) or epoll(7), level- or edge-triggered, watches it for reading,
 // and calls TryProcessOneEvent when it is readable: once, or, if edge-triggered, until
 // it says false. Nothing else is needed: the descriptor is readable also for a
-// deadline that has come, for a post, and while work is left. A host that sleeps on it
-// misses nothing, and is not woken for nothing more than once for each of these. There
-// is an example for each kind of host, and one for a loop on a goroutine of its own.
+// deadline that has come, for a post, and while work is left or spread. A host that
+// sleeps on it misses nothing, and is not woken for nothing more than once for each of
+// these. There is an example for each kind of host, and one for a loop on a goroutine
+// of its own.
 //
 // A Loop is also a [Source], a [Deadliner] and a [Notifier], so that it can be added
 // to another Loop, which has it do a whole turn at a call. A [*SourceError] about a
@@ -113,6 +121,6 @@
 // # What goes on in it
 //
 // [Loop.Stats] counts turns, events and errors, and tells how late timers and posts
-// ran and how much of its time the loop was busy. [Loop.OnSlow] names the callbacks
-// that held everybody else up.
+// ran, how much is spread, and how much of its time the loop was busy. [Loop.OnSlow]
+// names the callbacks that held everybody else up.
 package reactor

@@ -120,13 +120,18 @@ func busyTurn(t *testing.T, end func()) (*Loop, *witness) {
 	source(3, "Events", func(*full) { p.set(3, 0) })
 	due := source(4, "Deadlines", quiet)
 	holds := source(5, "Leftovers", quiet)
-	writes := source(6, "Leftovers", func(s *full) { s.write = false; end() })
+	writes := source(6, "Leftovers", func(s *full) { s.write = false })
 	pauses := source(7, "never", quiet)
 	mustAdd(t, l, &asked{w})
 	drain(t, l)
 	due.deadline = clock.now.Add(time.Second)
 	due.changed()
 	l.After(time.Second, func() { w.note("Deadlines") })
+	l.Spread(func() {
+		w.note("Spread")
+		l.Spread(func() { w.note("never") })
+		end()
+	})
 	l.Post(func() {
 		w.note("Posts")
 		holds.deadline, writes.write = l.Now(), true
@@ -151,8 +156,8 @@ func TestTheTurnIsAsDocumented(t *testing.T) {
 		name, _, _ := strings.Cut(item, ":")
 		want = append(want, name)
 	}
-	if len(want) < 8 {
-		t.Fatalf("the list has eight steps; it had %q", want)
+	if len(want) < 9 {
+		t.Fatalf("the list has nine steps; it had %q", want)
 	}
 	for name, drive := range map[string]func(l *Loop, done *bool) error{
 		"TryProcessOneEvent": func(l *Loop, done *bool) error {
@@ -196,6 +201,9 @@ func TestTheTurnIsAsDocumented(t *testing.T) {
 	}
 	if events := items[slices.Index(want, "Events")]; !strings.Contains(events, fmt.Sprintf(" %d at most", batchSize)) {
 		t.Errorf("the list says how many events a turn takes, %d; it says %q", batchSize, events)
+	}
+	if spread := items[slices.Index(want, "Spread")]; !strings.Contains(spread, fmt.Sprintf(" %d at most", usualSpread)) {
+		t.Errorf("the list says how many functions are spread to a turn, %d; it says %q", usualSpread, spread)
 	}
 }
 
@@ -247,6 +255,14 @@ var calls = map[string]func(x *tableFixture) string{
 	"Loop.SetNotify": func(x *tableFixture) string {
 		x.l.SetNotify(func() {})
 		return either(x.l.hostNotify != nil, "nothing")
+	},
+	"Loop.Spread": func(x *tableFixture) string {
+		x.l.Spread(func() {})
+		return either(x.l.backlog.n > 0, "nothing")
+	},
+	"Loop.SpreadLimit": func(x *tableFixture) string {
+		x.l.SpreadLimit(7)
+		return either(x.l.backlog.limit == 7, "nothing")
 	},
 	"Loop.Stats":  func(x *tableFixture) string { return either(x.l.Stats().Sources == x.l.table.n, "nonsense") },
 	"Timer.Reset": func(x *tableFixture) string { return either(x.t.Reset(time.Hour), "false") },

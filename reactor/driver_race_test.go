@@ -42,6 +42,8 @@ func TestCallsFromAnotherGoroutinePanic(t *testing.T) {
 		"Loop.GetSelectInfo":              func() { l.GetSelectInfo() },
 		"Loop.NextDeadline":               func() { l.NextDeadline() },
 		"Loop.SetNotify":                  func() { l.SetNotify(nil) },
+		"Loop.Spread":                     func() { l.Spread(func() {}) },
+		"Loop.SpreadLimit":                func() { l.SpreadLimit(4) },
 		"Loop.Close":                      func() { l.Close() },
 		"Timer.Reset":                     func() { timer.Reset(0) },
 		"Timer.Stop":                      func() { timer.Stop() },

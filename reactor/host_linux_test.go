@@ -56,8 +56,9 @@ func outerHost(t *testing.T, l *Loop, done func() bool) {
 	}
 }
 
-// Goroutines post and make descriptors ready, with pauses; what they post sets timers.
-// A post, a byte or a timer that is missed leaves this test asleep for ever.
+// Goroutines post and make descriptors ready, with pauses; what they post sets timers
+// and spreads more. A post, a byte, a timer or a function that is missed leaves this
+// test asleep for ever.
 func TestHostsHearOtherGoroutines(t *testing.T) {
 	for name, drive := range map[string]func(t *testing.T, l *Loop, done func() bool){
 		"poll": pollHost, "epoll edge-triggered": hostByEdges, "outer loop": outerHost,
@@ -65,7 +66,7 @@ func TestHostsHearOtherGoroutines(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const posters, each = 4, 150
 			l := newReal(t)
-			ran, signals, fired := 0, uint64(0), 0
+			ran, signals, fired, spread := 0, uint64(0), 0, 0
 			for range posters {
 				c := newCounter(t)
 				mustAdd(t, l, &adder{c, &signals})
@@ -79,6 +80,7 @@ func TestHostsHearOtherGoroutines(t *testing.T) {
 							next++
 							ran++
 							l.After(time.Duration(i*37%1500)*time.Microsecond, func() { fired++ })
+							l.Spread(func() { spread++ })
 						})
 						c.signal()
 						time.Sleep(time.Duration(i%20) * 10 * time.Microsecond)
@@ -86,7 +88,7 @@ func TestHostsHearOtherGoroutines(t *testing.T) {
 				}()
 			}
 			drive(t, l, func() bool {
-				return ran == posters*each && signals == posters*each && fired == posters*each
+				return ran == posters*each && signals == posters*each && fired == posters*each && spread == posters*each
 			})
 		})
 	}

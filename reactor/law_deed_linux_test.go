@@ -109,6 +109,10 @@ func (w *lawWorld) do(d deed) {
 
 func (w *lawWorld) doOnLoop(s *lawSource, d deed) {
 	switch d.verb {
+	case doSpread:
+		w.spreads(s, int(d.n)/2+1)
+	case doLimit:
+		w.limits(int(d.n))
 	case doTimer:
 		w.after(int(d.who), d.span())
 	case doReset:
@@ -209,6 +213,7 @@ func (w *lawWorld) close() {
 	}
 	w.closed = true
 	w.posted, w.set, w.left = w.ran, nil, nil
+	w.spread.dropped()
 	delete(w.errands, w.loop)
 	for _, s := range w.sources {
 		s.left()

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 )
@@ -256,7 +257,7 @@ func keepDeadlines(l *Loop, filed map[*slot]int64) {
 // found shows that the tests of the law prove less than they say.
 func TestLawFindsFaults(t *testing.T) {
 	hosts := lawBackends[0].hosts()
-	for _, f := range lawFaults {
+	for _, f := range slices.Concat(lawFaults, lawSpreadFaults) {
 		t.Run(f.name, func(t *testing.T) {
 			for i, p := range lawCandidates(500) {
 				h := hosts[i%len(hosts)]

@@ -21,8 +21,9 @@ import (
 // deed of the program, or time passes. So a program and a host determine all that
 // happens, and a program that fails can be cut until nothing can be left out.
 //
-// Proved besides: bytes, posts and timers are numbered and arrive once, in order and
-// not before their time; what a turn sets waits for the next; nobody is called after
+// Proved besides: bytes, posts, timers and what is spread are numbered and arrive once,
+// in order and not before their time; what a turn sets waits for the next; a turn runs
+// its share of what is spread, after all else; nobody is called after
 // he has left, or for nothing, or more than three times in a turn; every wake of the
 // host has a cause ([lawWorld.settleWake]); no loop spins.
 //
@@ -143,6 +144,20 @@ var lawCases = []struct {
 	{"a timer set long after the last turn counts from then", program{
 		{outside, doLag, 0, 5},
 		{along, doTimer, 0, 1},
+	}},
+	{"more is spread than a turn may run, and each spreads more", program{
+		{outside, doLimit, 0, 2},
+		{in0, doSpread, 0, 5},
+		{in0, doSpread, 1, 3},
+		{along, doLimit, 0, 1},
+		{in1, doSpread, 0, 0},
+		{outside, doSpread, 0, 7},
+		{outside, doSend, 1, 4},
+	}},
+	{"a loop closes in what is spread", program{
+		{in0, doClose, 0, 0},
+		{along, doSpread, 0, 0},
+		{outside, doSpread, 0, 5},
 	}},
 	{"a timer comes earlier than the alarm that is set, in the hands of an outer loop", program{
 		{outside, doTimer, 0, 5},

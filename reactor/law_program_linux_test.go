@@ -49,6 +49,8 @@ const (
 	doClear                // it does not any more
 	doHold                 // the source has n+1 more decoded pieces in hand: its NextDeadline is now
 	doPost                 // a function is posted, which does the next deed of the source
+	doSpread               // n/2+1 functions are spread, which do likewise
+	doLimit                // n of those may run in a turn, from the next on
 	doTimer                // timer who is made, for n ms from now, and does likewise
 	doReset                // timer who is set again, for n ms from now
 	doStop                 // timer who is stopped
@@ -141,7 +143,7 @@ func (p place) String() string {
 
 func (v verb) String() string {
 	return [...]string{"doSend", "doDrain", "doHangUp", "doWrite", "doPause", "doResume", "doDeadline", "doClear",
-		"doHold", "doPost", "doTimer", "doReset", "doStop", "doAdd", "doRemove", "doShut", "doExchange",
+		"doHold", "doPost", "doSpread", "doLimit", "doTimer", "doReset", "doStop", "doAdd", "doRemove", "doShut", "doExchange",
 		"doWait", "doLag", "doBatch", "doOwn", "doClose"}[v]
 }
 

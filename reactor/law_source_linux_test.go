@@ -25,6 +25,7 @@ type lawSource struct {
 	out      int       // bytes that it wishes to write
 	script   []program // what it will do in its callbacks
 	changed  func()    // nil: none, or not in the loop
+	loop     *Loop     // nil: not in the loop
 
 	excuses int // how often it may be called for nothing
 	turn    int // in which it was last called
@@ -39,7 +40,18 @@ type (
 	completeLaw struct{ toldLaw }    // all of it
 )
 
+// SetLoop makes all but Descriptors members.
+func (s *lawSource) SetLoop(l *Loop) {
+	if !s.w.closed && (l == nil) == (s.loop == nil) {
+		s.w.breach("a member is told once when it joins and once when it leaves; source %d was told twice", s.id)
+	}
+	s.loop = l
+}
+
 func (s toldLaw) SetNotify(changed func()) {
+	if (changed == nil) != (s.loop == nil) {
+		s.w.breach("a member hears of its loop before it hears of changed; source %d did not", s.id)
+	}
 	s.changed = nil
 	if changed == nil {
 		return
@@ -273,6 +285,9 @@ func (s *lawSource) add() {
 	s.added, s.excuses, s.calls = true, 0, 0
 	s.w.excuses++
 	s.w.must(s.w.loop.Add(s.self))
+	if !s.literal && s.loop != s.w.loop {
+		s.w.breach("a member is told its loop; source %d was not", s.id)
+	}
 }
 
 func (s *lawSource) remove() {
@@ -292,7 +307,7 @@ func (s *lawSource) left() {
 }
 
 func (s *lawSource) checkNotify() {
-	if s.changed != nil || s.literal && s.desc.changed != nil {
+	if s.changed != nil || s.loop != nil || s.literal && s.desc.changed != nil {
 		s.w.breach("a source that is removed is let go of; source %d was not", s.id)
 	}
 }

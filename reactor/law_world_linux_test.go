@@ -28,6 +28,7 @@ type lawWorld struct {
 	called  bool      // a callback of the loop on trial is under way
 	posted  int       // functions posted
 	ran     int       // functions run
+	spread  lawSpread
 	set     []*lawTimer
 	errands map[*Loop]int // functions posted to have a deed done where it may be
 
@@ -49,6 +50,7 @@ type lawWorld struct {
 // begin makes everything, and returns the loop that the host drives.
 func (w *lawWorld) begin(p program, depth int, f lawFault) *Loop {
 	w.loop = w.newLoop(w.k.newPoller, f)
+	w.spread.limit = usualSpread
 	top := w.loop
 	for range depth {
 		next := w.newLoop(w.newOuter, lawFault{})
@@ -176,6 +178,9 @@ func (w *lawWorld) owed() string {
 	if w.ran < w.posted {
 		return fmt.Sprintf("function %d was posted", w.ran)
 	}
+	if len(w.spread.waiting) > 0 {
+		return fmt.Sprintf("function %d was spread", w.spread.first)
+	}
 	for _, t := range w.set {
 		if !t.when.After(w.k.time()) {
 			return fmt.Sprintf("the time of %v has come", t)
@@ -249,6 +254,7 @@ func (w *lawWorld) begins(l *Loop) {
 	if l == w.loop {
 		w.turn++
 		w.now = time.Time{}
+		w.spread.deals(w)
 	}
 	if w.glances++; w.glances > 100 {
 		w.breach("a loop does not spin; it began %d turns and nothing happened", w.glances)
@@ -271,11 +277,15 @@ func (w *lawWorld) callback(f func() bool) {
 	if w.onCallback != nil {
 		w.onCallback()
 	}
+	ranSpread := w.spread.first
 	w.called = true
 	if f() {
 		w.happens()
 	}
 	w.called = false
+	if w.spread.first == ranSpread && w.spread.turn == w.turn {
+		w.breach("what is spread goes last in a turn; something else came after it")
+	}
 }
 
 // happens counts an event.

@@ -53,6 +53,18 @@ type Notifier interface {
 	SetNotify(changed func())
 }
 
+// A Member is a [Source] that is told which loop drives it, so that it can reach the
+// loop's Post, After and Spread.
+//
+// Add calls SetLoop once the source is in the loop, before SetNotify; an Add that
+// fails does not. When the source is removed, for whatever reason (Remove, an error,
+// a descriptor that is -1 or that the kernel refuses, Close), SetLoop(nil) is called
+// once, and SetNotify(nil) after it. Both are callbacks like any other; but a source
+// that is going is not put into a loop again before the last of them.
+type Member interface {
+	SetLoop(l *Loop)
+}
+
 // Loop drives sources, timers and posted functions from one goroutine. It is itself
 // a [Source], a [Deadliner] and a [Notifier]: see the package documentation. All
 // methods but [Loop.Post] and [Loop.Stats] belong to that goroutine.
@@ -68,6 +80,7 @@ type Loop struct {
 	polled     []*slot // sources that cannot notify
 	dirty      []*slot // to be asked again before the next wait
 	ready      []*slot // to be called without an event
+	backlog    backlog
 	deadlines  deadlines
 	calling    *slot   // in its TryProcessOneEvent
 	asking     *slot   // in one of its questions
@@ -100,6 +113,7 @@ func newLoop(p poller, clock func() time.Time) *Loop {
 	now := clock()
 	l := &Loop{poller: p, clock: clock, origin: now, now: now, alarmAt: never}
 	l.turn.batch = make([]event, batchSize)
+	l.backlog.limit = usualSpread
 	l.mail.parked, l.mail.dozing = true, true // in foreign hands until a call comes in
 	return l
 }
@@ -131,8 +145,8 @@ func (l *Loop) Run(ctx context.Context) (err error) {
 	}
 }
 
-// ProcessOneEvent deals with one event: a ready source, a deadline or a posted
-// function. It waits if there is none. For a loop of its own, [Loop.Run] is faster:
+// ProcessOneEvent deals with one event: a ready source, a deadline, or a function that
+// was posted or spread. It waits if there is none. For a loop of its own, [Loop.Run] is faster:
 // after every call of ProcessOneEvent the loop is made ready for a foreign wait.
 //
 // Errors are those of [Loop.Run].
@@ -190,8 +204,8 @@ func (l *Loop) at(t time.Time) int64 {
 	return later(l.tick, d)
 }
 
-// Close removes all sources, stops all timers, drops the posted functions that have
-// not run, and closes the loop's descriptors. The sources' own descriptors stay open.
+// Close removes all sources, stops all timers, drops the functions that were posted or
+// spread and have not run, and closes the loop's descriptors. The sources' own descriptors stay open.
 // Legal in a callback: the call that is under way then returns, Run with [ErrClosed].
 // Closing again does nothing. The error, if any, is an *os.SyscallError.
 func (l *Loop) Close() error {
@@ -203,7 +217,8 @@ func (l *Loop) Close() error {
 	if l.hostNotify != nil {
 		l.hostNotify() // the outer loop lets go of our descriptor while it is open
 	}
-	l.stats.Sources = 0
+	l.backlog = backlog{}
+	l.stats.Sources, l.stats.Spreading = 0, 0
 	err := l.mail.close(l)
 	slots := l.table.byFD
 	l.table = table{gen: l.table.gen}

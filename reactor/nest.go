@@ -163,7 +163,7 @@ func (l *Loop) noteFault(err error) {
 // wait in the kernel if this loop has taken them once, so it is a wake of our own
 // that makes the descriptor readable.
 func (l *Loop) surface() error {
-	l.stats.Sources = l.table.n
+	l.census()
 	left := l.workLeft()
 	var now int64
 	if !left && !l.mail.dozing {
@@ -194,7 +194,7 @@ func (l *Loop) workQueued() bool {
 	t := &l.turn
 	return t.nextPost < len(t.posts) || l.deadlines.due(l.tick, t.lastSeq) ||
 		t.next < t.events || t.more || t.nextSlot < len(t.ready) ||
-		len(l.ready) > 0 || len(l.faults) > 0
+		len(l.ready) > 0 || l.backlog.n > 0 || len(l.faults) > 0
 }
 
 // arm sets the alarm to the earliest deadline. One that moves later is left: the

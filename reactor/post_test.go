@@ -175,9 +175,10 @@ func TestPostDuringClose(t *testing.T) {
 func TestNilFunctionsPanicAtTheCaller(t *testing.T) {
 	l, _, _ := newFake(t)
 	for name, call := range map[string]func(){
-		"Post":  func() { l.Post(nil) },
-		"After": func() { l.After(0, nil) },
-		"FD":    func() { FD(3, Readable, nil) },
+		"Post":   func() { l.Post(nil) },
+		"After":  func() { l.After(0, nil) },
+		"FD":     func() { FD(3, Readable, nil) },
+		"Spread": func() { l.Spread(nil) },
 	} {
 		func() {
 			defer func() {

@@ -9,10 +9,11 @@ import (
 
 // Slow tells of a callback that took long, and of all others that waited for it.
 type Slow struct {
-	// Source is the source that was called; nil for a timer or a posted function.
+	// Source is the source that was called; nil for a function: a timer's, a posted
+	// one, or one of Spread.
 	Source Source
-	FD     int    // of the source, when it was called; -1 for a timer or a posted function
-	Func   string // the timer's or posted function, as in a stack trace; "" for a source
+	FD     int    // of the source, when it was called; -1 for a function
+	Func   string // the function, as in a stack trace; "" for a source
 	// Took is the time that it held the loop, by the wall: time that the process
 	// did not get a processor is in it.
 	Took time.Duration
@@ -27,8 +28,8 @@ func (s Slow) String() string {
 }
 
 // OnSlow has f called on the loop's goroutine after each callback of the loop that
-// took longer than limit: a call of a source, a timer's function, a posted one. It
-// replaces the function that was set before; nil sets none. f is a callback like any
+// took longer than limit: a call of a source, a timer's function, a posted one, one
+// of Spread. It replaces the function that was set before; nil sets none. f is a callback like any
 // other, but what it takes itself is not looked at.
 //
 // An inner loop is a source that takes as long as a turn of it. Which of its own
@@ -58,7 +59,7 @@ func (l *Loop) watch() int64 {
 	return l.read()
 }
 
-// run calls a posted function or a timer's.
+// run calls a function: posted, a timer's, or of Spread.
 func (l *Loop) run(f func()) {
 	began := l.watch()
 	f()

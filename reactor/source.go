@@ -32,21 +32,31 @@ func (l *Loop) Add(s Source) error {
 	if err := l.attach(sl, fd); err != nil {
 		return err
 	}
-	if n, ok := s.(Notifier); ok {
-		n.SetNotify(func() { l.changed(sl) })
-	} else {
-		sl.listAt = int32(len(l.polled))
-		l.polled = append(l.polled, sl)
-	}
-	if !sl.removed() { // by its SetNotify
+	l.welcome(sl)
+	if !sl.removed() { // by its SetLoop or SetNotify
 		l.review(sl)
 	}
 	l.touched()
 	return nil
 }
 
+// welcome tells a source that it is in the loop.
+func (l *Loop) welcome(s *slot) {
+	if m, ok := s.src.(Member); ok {
+		if m.SetLoop(l); s.removed() {
+			return
+		}
+	}
+	if n, ok := s.src.(Notifier); ok {
+		n.SetNotify(func() { l.changed(s) })
+		return
+	}
+	s.listAt = int32(len(l.polled))
+	l.polled = append(l.polled, s)
+}
+
 // Remove takes s out of the loop, which makes no call to it any more but for
-// SetNotify(nil). Call it before the descriptor is closed. Legal in a callback.
+// SetLoop(nil) and SetNotify(nil). Call it before the descriptor is closed. Legal in a callback.
 // The error, if any, is [ErrNotAdded] or [ErrClosed].
 func (l *Loop) Remove(s Source) error {
 	l.driver.check("Loop.Remove")
@@ -137,10 +147,14 @@ func (l *Loop) forget(s *slot) {
 	s.dismiss()
 }
 
-// dismiss tells a source that it is no longer in the loop.
+// dismiss tells a source that it is no longer in the loop. SetNotify(nil) stays the
+// last call, because a source may join a loop again in that.
 func (s *slot) dismiss() {
 	if n, ok := s.src.(Notifier); ok {
-		n.SetNotify(nil)
+		defer n.SetNotify(nil)
+	}
+	if m, ok := s.src.(Member); ok {
+		m.SetLoop(nil)
 	}
 }
 

@@ -15,6 +15,8 @@ type Stats struct {
 	Posts     uint64 // posted functions run
 	Timers    uint64 // timers fired
 	Deadlines uint64 // sources called because of NextDeadline
+	Spread    uint64 // functions of Spread run
+	Spreading int    // that wait now for a turn to run in
 	Failed    uint64 // sources removed because of an error, their own or the kernel's
 
 	// Awake is the time from the beginnings of turns, when the wait is over, until
@@ -62,6 +64,11 @@ func (l *Loop) Stats() Stats {
 	}
 	s.Lag, s.PostLag = m.lag.take(), m.postLag.take()
 	return s
+}
+
+// census notes how many there are.
+func (l *Loop) census() {
+	l.stats.Sources, l.stats.Spreading = l.table.n, l.backlog.n
 }
 
 // lags are what a [Lag] is made from.

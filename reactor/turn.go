@@ -25,6 +25,8 @@ const (
 	// leftovers: sources that hold work, or want to write and may be able to. Each
 	// is called once; what is left then is the next turn's.
 	leftovers
+	// spread: the turn's share of the functions of Spread.
+	spread
 )
 
 // turn is one way round the loop.
@@ -40,6 +42,7 @@ type turn struct {
 	unquiet  bool    // the wait has left the poller's descriptor readable for nothing
 	ready    []*slot // the loop's ready list as it was when leftovers began
 	nextSlot int
+	spread   int // functions of Spread that are still to be run in this turn
 }
 
 // step deals with one event: the next one of this turn, or else the first of a new
@@ -85,9 +88,9 @@ func (l *Loop) begin(wait bool) error {
 	if l.closed { // by a source that was only asked
 		return ErrClosed
 	}
-	l.stats.Sources = l.table.n
+	l.census()
 	var timeout time.Duration
-	if wait && len(l.ready) == 0 && len(l.faults) == 0 {
+	if wait && len(l.ready) == 0 && len(l.faults) == 0 && l.backlog.n == 0 {
 		now := l.read()
 		if timeout = l.untilEarliest(now); timeout != 0 && !l.mail.park(l, now) {
 			timeout = 0
@@ -107,6 +110,7 @@ func (l *Loop) begin(wait bool) error {
 	t.posts, t.nextPost = l.mail.collect(l, t.posts, got.woken), 0
 	t.events, t.next, t.more, t.unquiet = got.n, 0, got.more, got.unquiet
 	t.lastSeq = l.deadlines.seq
+	t.spread = l.backlog.share()
 	t.phase = posts
 	if broken, ok := err.(*brokenWatch); ok {
 		s := l.table.lookup(broken.event)
@@ -162,8 +166,8 @@ func (l *Loop) next() bool {
 			}
 		case leftovers:
 			if t.nextSlot == len(t.ready) {
-				t.phase = over
-				return false
+				t.phase = spread
+				break
 			}
 			s := t.ready[t.nextSlot]
 			t.ready[t.nextSlot] = nil
@@ -172,6 +176,15 @@ func (l *Loop) next() bool {
 			if !s.removed() && (s.held || s.untried()) && l.callAgain(s) {
 				return true
 			}
+		case spread:
+			if t.spread == 0 {
+				t.phase = over
+				return false
+			}
+			t.spread--
+			l.stats.Spread++
+			l.run(l.backlog.pop())
+			return true
 		case over:
 			return false
 		}
