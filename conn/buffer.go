@@ -12,7 +12,7 @@ import (
 
 const (
 	minBufferBits = 12 // 4 KiB: a few commands
-	maxBufferBits = 20 // 1 MiB: larger ones go to the collector
+	maxBufferBits = 25 // 32 MiB: larger ones go to the collector
 	readSize      = 1 << 16
 )
 
@@ -42,6 +42,19 @@ func newBuffer(n int) *buffer {
 	return &buffer{b: make([]byte, 0, 1<<class)}
 }
 
+// roomiest returns an empty buffer with room for least bytes. If there is a free one
+// with room for hoped bytes it is that: what they will be is the server's word, for
+// which no memory is allocated, but memory that is there saves moving them later.
+func roomiest(least int, hoped int64) *buffer {
+	if hoped > int64(least) && hoped <= 1<<maxBufferBits {
+		class := max(bits.Len64(uint64(hoped-1)), minBufferBits)
+		if b, ok := bufferPools[class-minBufferBits].Get().(*buffer); ok {
+			return b
+		}
+	}
+	return newBuffer(least)
+}
+
 // release gives the buffer back. It may have grown beyond the class that it
 // was made for; it goes where its capacity belongs.
 func (b *buffer) release() {
@@ -68,12 +81,13 @@ func (b *buffer) replace(grown []byte, secret bool) {
 }
 
 // room makes place for n more bytes behind the contents, by doubling, so that
-// a long reply costs linear time and never more than twice its size.
-func (b *buffer) room(n int) {
+// a long reply costs linear time and never more than twice its size, or by a free
+// buffer that has room for all that is to come.
+func (b *buffer) room(n int, missing int64) {
 	if cap(b.b)-len(b.b) >= n {
 		return
 	}
-	bigger := newBuffer(max(2*cap(b.b), len(b.b)+n))
+	bigger := roomiest(max(2*cap(b.b), len(b.b)+n), int64(len(b.b))+missing)
 	bigger.b = append(bigger.b, b.b...)
 	b.b, bigger.b = bigger.b, b.b
 	bigger.release()
@@ -91,3 +105,8 @@ type scratch struct {
 }
 
 var scratchPool = sync.Pool{New: func() any { return new(scratch) }}
+
+// rawBuffer is where a call reads to what layers will decode.
+type rawBuffer [readSize]byte
+
+var rawPool = sync.Pool{New: func() any { return new(rawBuffer) }}

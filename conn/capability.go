@@ -126,8 +126,8 @@ func (c *Client) literals() wire.Literals {
 	switch {
 	case c.flags&NonSyncLiteral != 0:
 		return wire.NonSynchronizing
-	case c.syncOnly || c.d.SyncLiterals:
-		return wire.Synchronizing
+	case c.syncOnly || c.d.SyncLiterals || c.starting:
+		return wire.Synchronizing // what the server will say through TLS is not known
 	case c.capable.plus:
 		return wire.NonSynchronizing
 	case c.capable.minus:

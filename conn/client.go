@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"os"
@@ -25,11 +26,14 @@ type Client struct {
 	busy      bool  // within a call that dispatches
 	local     bool  // the peer is on this machine: secrets stay here
 	syncOnly  bool  // ClearFlags said so: literals wait, whatever the server says
+	starting  bool  // a STARTTLS is pending
+	raised    bool  // a layer was just put on top, for the bytes behind the reply that is being dispatched
 	backlog   bool  // in holds whole replies that the budget left
 	deaf      uint8 // events in a row that had too much to read to write anything
 	junk      uint16
 	timed     int32 // pending commands with a Timeout of their own
 	notify    func()
+	loop      *reactor.Loop // that drives it; nil: bare
 	trace     *tracer
 
 	// Receiving. Between events only an unfinished reply is kept.
@@ -40,6 +44,7 @@ type Client struct {
 	since instant
 	stats Stats
 
+	login     *authentication // under way, or waiting for its turn
 	out       queue
 	pending   pending
 	callbacks []entry
@@ -53,6 +58,7 @@ var (
 	_ reactor.Deadliner  = (*Client)(nil)
 	_ reactor.Notifier   = (*Client)(nil)
 	_ reactor.Interester = (*Client)(nil)
+	_ reactor.Member     = (*Client)(nil)
 )
 
 // Flags of a connection.
@@ -85,22 +91,50 @@ func (c *Client) Err() error { return c.err }
 
 // GetSelectInfo returns the descriptor to wait for input on, and whether to
 // wait for output as well (imclient_getselectinfo). The second is true only
-// while something could be sent; what waits for the server's "+" does not
-// count. After the end the descriptor is -1. Legal in a callback.
+// while something could be sent; what waits for the server's "+", or for the end of a
+// TLS handshake, does not count. After the end the descriptor is -1. Legal in a
+// callback.
 func (c *Client) GetSelectInfo() (fd int, wantToWrite bool) {
-	return int(c.transport.fd), c.state < closing && (c.out.sendable() || c.transport.pending())
+	fd = int(c.transport.fd)
+	switch {
+	case c.state == securing:
+		wantToWrite = c.transport.pending() || c.transport.tls().canStep()
+	case c.state < closing:
+		wantToWrite = c.transport.pending() || c.out.sendable()
+	}
+	return fd, wantToWrite
 }
 
 // Interest is GetSelectInfo in full: what to wait for. Legal in a callback.
 func (c *Client) Interest() (fd int, read, write bool) {
 	fd, write = c.GetSelectInfo()
-	return fd, c.state < closing, write
+	return fd, c.state < securing || c.state == securing && !c.transport.tls().waits(), write
 }
 
 // SetNotify tells the connection that a loop drives it, and gives the function
 // by which the loop hears of changed interest; nil ends that. It is for loops
 // (reactor.Notifier).
 func (c *Client) SetNotify(changed func()) { c.notify = changed }
+
+// SetLoop tells the connection which loop drives it; nil: none any more. It is for
+// loops (reactor.Member).
+func (c *Client) SetLoop(l *reactor.Loop) {
+	c.loop = l
+	if l != nil {
+		return
+	}
+	if c.login != nil {
+		c.login.left()
+	}
+	t := c.transport.tls()
+	if t == nil {
+		return
+	}
+	c.recall() // nobody would bring it
+	if t.unborn && c.state < closing {
+		c.end(reactor.ErrClosed) // the loop is, and nobody else has the connection
+	}
+}
 
 // changed tells the loop, but for changes within an event, after which the loop
 // looks by itself.
@@ -113,9 +147,9 @@ func (c *Client) changed() {
 // ProcessOneEvent processes one input or output event (imclient_processoneevent),
 // and the output that the callbacks of an input event caused. It waits for an
 // event if there is none. Callbacks run in it. The error is the connection's
-// end, see Err; [ErrReentrant] in one of its own callbacks; [ErrInLoop] when a
-// loop drives it; an *os.SyscallError of poll(2), after which the connection
-// lives on.
+// end, see Err, or, where the server hung up right behind replies, that of the next
+// call; [ErrReentrant] in one of its own callbacks; [ErrInLoop] when a loop drives it;
+// an *os.SyscallError of poll(2), after which the connection lives on.
 func (c *Client) ProcessOneEvent() error {
 	if c.notify != nil {
 		return ErrInLoop
@@ -148,7 +182,11 @@ func (c *Client) await() error {
 
 // TryProcessOneEvent is ProcessOneEvent without waiting: false when nothing
 // was ready. A host with edge-triggered readiness calls it until it says so.
-func (c *Client) TryProcessOneEvent() (bool, error) {
+func (c *Client) TryProcessOneEvent() (bool, error) { return c.drive((*Client).event) }
+
+// drive is every call in which callbacks run: one event, and, if that was the last,
+// the end.
+func (c *Client) drive(event func(*Client) bool) (bool, error) {
 	if c.busy {
 		return false, ErrReentrant
 	}
@@ -157,12 +195,18 @@ func (c *Client) TryProcessOneEvent() (bool, error) {
 	}
 	c.busy = true
 	defer c.unwind()
-	did := c.state < closing && c.event()
+	heard := c.stats.Replies
+	did := c.state < closing && event(c)
 	if c.state >= closing {
 		c.finish()
 		did = true
 	}
 	c.busy = false
+	if c.err == errHungUp && c.stats.Replies > heard {
+		// Under TLS the server's last words and its goodbye can come in one read. Who
+		// waited for the words has got them; of the end the next call tells.
+		return did, nil
+	}
 	return did, c.err
 }
 
@@ -186,7 +230,13 @@ const maxDeaf = 64
 func (c *Client) event() bool {
 	s := scratchPool.Get().(*scratch)
 	defer scratchPool.Put(s)
+	if c.state == securing {
+		return c.handshake(s)
+	}
 	read := c.input(s)
+	if c.state == securing { // the server has said OK to STARTTLS
+		return c.handshake(s) || read
+	}
 	if c.timed > 0 {
 		c.expired() // a command's own Timeout has nothing to do with what came
 	}
@@ -212,15 +262,24 @@ func (c *Client) event() bool {
 // tells its reason once, and reads find the end after that: of a peer that has
 // vanished nobody must hear that it hung up. EPIPE is no reason but the hanging up.
 func (c *Client) lastWords(s *scratch, err error) {
+	c.recall()
 	for range 64 {
-		if c.state >= closing || !c.input(s) {
+		if c.state >= closing || !c.listen(s) {
 			break
 		}
 	}
-	if hungUp := c.err == errHungUp || c.err == errCutOff; hungUp && !errors.Is(err, unix.EPIPE) {
+	if hungUp(c.err) && !errors.Is(err, unix.EPIPE) {
 		c.err = lost(err)
 	}
 	c.fail(err)
+}
+
+// listen reads once more, and writes nothing.
+func (c *Client) listen(s *scratch) bool {
+	if c.state == securing {
+		return c.handshakeBare()
+	}
+	return c.input(s)
 }
 
 // Close ends the connection (imclient_close). What is queued gets one attempt
@@ -229,8 +288,14 @@ func (c *Client) lastWords(s *scratch, err error) {
 // same connection all this happens when the outermost ProcessOneEvent returns.
 // It always returns nil, a second time too.
 func (c *Client) Close() error {
+	c.end(ErrClosed)
+	return nil
+}
+
+// end ends the connection from outside, whatever it is doing.
+func (c *Client) end(why error) {
 	if c.state < closing {
-		c.fail(ErrClosed)
+		c.fail(why)
 	}
 	if c.state != dead && !c.busy {
 		c.busy = true
@@ -238,7 +303,6 @@ func (c *Client) Close() error {
 		c.finish()
 		c.busy = false
 	}
-	return nil
 }
 
 // fail decides the end of the connection.
@@ -247,12 +311,12 @@ func (c *Client) fail(err error) {
 		return
 	}
 	switch {
-	case err == io.EOF && c.in != nil:
+	case err == io.EOF && (c.in != nil || c.transport.partial()):
 		err = errCutOff
 	case err == io.EOF:
 		err = errHungUp
 	default:
-		err = lost(c.redact(err))
+		err = lost(c.unsecured(c.redact(err)))
 	}
 	c.err = err
 	c.setState(closing)
@@ -274,6 +338,10 @@ func (c *Client) finish() {
 	if c.state != dead {
 		c.setState(dead)
 		c.callbacks = nil
+		if t := c.transport.tls(); t != nil && t.unborn {
+			done = true
+			return
+		}
 		if f := c.d.OnClose; f != nil {
 			f(c, c.err)
 		}
@@ -284,21 +352,33 @@ func (c *Client) finish() {
 // release gives back all that a connection holds of the system and of the loop.
 func (c *Client) release() {
 	defer c.letGo() // whatever Dialer.Trace does
+	c.recall()
 	if c.err == ErrClosed {
 		s := scratchPool.Get().(*scratch)
 		_, _ = c.flush(s) // one attempt, whatever comes of it
 		scratchPool.Put(s)
+	}
+	if t := c.transport.tls(); t != nil && !t.last.made { // what a worker has made meanwhile counts no more
+		t.engine.CloseNotify()
+		_ = c.transport.flush() // the same, and an alert that says what was wrong
 	}
 }
 
 func (c *Client) letGo() {
 	fd := c.transport.fd
 	c.transport.fd = -1
-	if c.notify != nil {
-		c.notify() // the loop lets go of the descriptor while it is still ours
+	if notify := c.notify; notify != nil {
+		c.notify = nil // should it panic, the next try gets past it
+		notify()       // the loop lets go of the descriptor while it is still ours
 	}
 	c.transport.fd = fd
 	c.transport.close()
+	c.transport.abort()
+	if t := c.transport.tls(); t != nil {
+		if !t.up {
+			t.policy.Done(tls.ConnectionState{}, t.busy, c.err)
+		}
+	}
 	c.notify = nil
 	c.out.close()
 	c.forget()
@@ -309,6 +389,9 @@ func (c *Client) letGo() {
 // farewell completes what is pending. Reply values are not shared between the
 // callbacks, which may do with them what they like.
 func (c *Client) farewell() {
+	if t := c.transport.tls(); t != nil {
+		t.tell(c.err)
+	}
 	for c.pending.len() > 0 {
 		cmd := c.pending.take(c.pending.first)
 		err := &endError{c.err, c.out.position() <= cmd.begin()}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/imclient/imclient/reactor"
+	"github.com/imclient/imclient/tlsup"
 )
 
 // attemptDelay is how long an address may take before the next one is tried
@@ -26,7 +27,10 @@ type dialing struct {
 	d          *Dialer
 	loop       *reactor.Loop
 	name       string
+	secure     bool // with ImplicitTLS, done comes when TLS stands
 	done       func(*Client, error)
+	terms      *terms          // of implicit TLS; nil: of a unix socket they are made when it stands
+	securing   *Client         // the winner, while its TLS handshake is under way
 	addrs      []unix.Sockaddr // not tried yet
 	attempts   map[*attempt]struct{}
 	timer      *reactor.Timer // the next attempt
@@ -39,12 +43,16 @@ type dialing struct {
 
 // ConnectAsync connects like Connect without ever blocking the loop: it returns
 // at once, names are resolved elsewhere, addresses are tried by RFC 8305, and
-// done is called from l with a Client that is already in l, or with an error.
-// It is called once, never before ConnectAsync has returned, unless l is closed
+// done is called from l with a Client that is already in l, or with an error; with
+// ImplicitTLS when TLS has been negotiated, or could not be. It is called once, never before ConnectAsync has returned, unless l is closed
 // first. When ctx ends before that, it is called with context.Cause(ctx) and
 // nothing is left behind. It must be called on l's goroutine. Errors: see Connect.
 func (d *Dialer) ConnectAsync(ctx context.Context, l *reactor.Loop, host, port string, done func(*Client, error)) {
-	x := &dialing{d: d, loop: l, name: host, done: done, attempts: map[*attempt]struct{}{}}
+	d.connect(ctx, l, host, port, true, done)
+}
+
+func (d *Dialer) connect(ctx context.Context, l *reactor.Loop, host, port string, secure bool, done func(*Client, error)) {
+	x := &dialing{d: d, loop: l, name: host, secure: secure, done: done, attempts: map[*attempt]struct{}{}}
 	x.ctx, x.cancel = context.WithCancel(ctx)
 	x.stopCancel = context.AfterFunc(x.ctx, func() {
 		l.Post(func() { x.end(nil, nil) })
@@ -60,15 +68,21 @@ func (x *dialing) begin(host, port string) error {
 		return err
 	}
 	if strings.HasPrefix(host, "/") {
-		x.loop.Post(func() { x.race([]unix.Sockaddr{&unix.SockaddrUnix{Name: host}}) })
+		x.loop.Spread(func() { x.race([]unix.Sockaddr{&unix.SockaddrUnix{Name: host}}) })
 		return nil
 	}
-	number, err := servicePort(port)
+	number, err := servicePort(port, x.d.usualPort())
 	if err != nil {
 		return err
 	}
+	if x.d.ImplicitTLS {
+		x.terms, err = x.d.terms(tlsup.Peer{Host: host, Port: strconv.Itoa(number), Implicit: true})
+		if err != nil {
+			return err
+		}
+	}
 	if ip, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		x.loop.Post(func() { x.race(x.reachable([]netip.Addr{ip}, number)) })
+		x.loop.Spread(func() { x.race(x.reachable([]netip.Addr{ip}, number)) })
 		return nil
 	}
 	x.limit("resolve", orDefault(x.d.Timeouts.Resolve, defaultResolve))
@@ -101,7 +115,7 @@ func (x *dialing) lookup(ctx context.Context, host string, port int) {
 			x.end(nil, fmt.Errorf("%w: %q: %w", ErrHostNotFound, host, err))
 			return
 		}
-		x.race(x.reachable(ips, port))
+		x.loop.Spread(func() { x.race(x.reachable(ips, port)) })
 	})
 	if !posted { // the loop is closed, and nobody is left to tell
 		x.stopCancel()
@@ -275,7 +289,7 @@ func (x *dialing) won(a *attempt) error {
 			_ = a.k.close(fd)
 		}
 	}()
-	c, err := x.d.Attach(fd, x.name)
+	c, err := x.d.attach(fd, x.name, x.terms)
 	if err != nil {
 		return err
 	}
@@ -284,8 +298,23 @@ func (x *dialing) won(a *attempt) error {
 		return nil
 	}
 	owned = true
+	if t := c.transport.tls(); t != nil && x.secure {
+		t.unborn = true
+		t.done = func(err error) { x.secured(c, err) }
+		x.securing = c
+		x.halt()
+		return nil
+	}
 	x.end(c, nil)
 	return nil
+}
+
+// secured is the end of the winner's TLS handshake.
+func (x *dialing) secured(c *Client, err error) {
+	if x.securing = nil; err != nil {
+		c = nil
+	}
+	x.end(c, err)
 }
 
 // end is the only way out: it stops everything that is under way and reports.
@@ -300,6 +329,15 @@ func (x *dialing) end(c *Client, err error) {
 	}
 	x.stopCancel()
 	x.cancel()
+	x.halt()
+	if x.securing != nil {
+		_ = x.securing.Close()
+	}
+	x.done(c, err)
+}
+
+// halt stops the race.
+func (x *dialing) halt() {
 	x.limit("", -1)
 	if x.timer != nil {
 		x.timer.Stop()
@@ -309,8 +347,7 @@ func (x *dialing) end(c *Client, err error) {
 		a.changed = nil // a loop that is being closed hears of no change any more
 		a.close()
 	}
-	x.attempts = nil
-	x.done(c, err)
+	x.addrs, x.attempts = nil, nil
 }
 
 // attempt is one connect(2) in progress, a source of its own in the loop.

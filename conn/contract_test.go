@@ -32,6 +32,8 @@ var contract = []func(t *testing.T){
 	contractCallbacks,
 	contractClose,
 	contractConnect,
+	contractStartTLS,
+	contractAuthenticate,
 }
 
 func TestContract(t *testing.T) {
@@ -424,4 +426,42 @@ func contractConnect(t *testing.T) {
 	_, err = d.Connect("mail.test", closed)
 	refused(t, "what the system refuses has its errno", err, unix.ECONNREFUSED)
 	provedBy(t, "TestConnectErrors", "a failed system call is an *os.SyscallError")
+}
+
+func contractStartTLS(t *testing.T) {
+	var log conntest.Log
+	c, s := conntest.New(t, &conn.Dialer{TLS: conntest.Policy(), OnClose: closing(&log)})
+	send := sending(t, c, &log)
+	starting := func() {
+		err := c.StartTLSAsync("", "", "", "", func(err error) { log.Add(fmt.Sprint("TLS: ", err)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	send("NOOP")
+	starting()
+	s.Play("S: * OK [CAPABILITY STARTTLS LITERAL+]\nC: a1 NOOP\nC-\nS: a1 OK done\nC: a2 STARTTLS")
+	send("CHECK")
+	s.Play("C-\nS: a2 NO not now\nC: a3 CHECK\nS: a3 OK done")
+	same(t, "STARTTLS is alone on its way, and after NO the connection goes on in the clear", log.Take(),
+		[]string{`a1 OK "done"`, `TLS: conn: server answered NO: "not now"`, `a2 OK "done"`})
+	starting()
+	s.Play("C: a4 STARTTLS\nS: a4 OK begin\nTLS")
+	same(t, "after OK TLS is negotiated", log.Take(), []string{"TLS: <nil>"})
+	if got := c.Capabilities(); got != "" {
+		t.Errorf("after the handshake nothing is known of what the server can do\n got: %q", got)
+	}
+
+	c, s = conntest.New(t, &conn.Dialer{TLS: conntest.Policy(), OnClose: closing(&log)})
+	starting()
+	s.Play("S: * OK\nC: a1 STARTTLS\nS> a1 OK begin\\r\\n*")
+	refused(t, "a byte behind the OK ends the connection", c.Err(), conn.ErrInjected)
+	log.Take()
+
+	c, s = conntest.New(t, &conn.Dialer{TLS: conntest.Policy(), OnClose: closing(&log)})
+	starting()
+	s.Play("S: * OK\nC: a1 STARTTLS\nS: + go on")
+	if got := kind(c.Err()); got != "syntax" {
+		t.Errorf("while STARTTLS is being answered nothing is skipped\n got: %q", got)
+	}
 }

@@ -12,8 +12,16 @@ type Timeouts struct {
 	Resolve time.Duration
 	// Connect: from then until one of the addresses has answered; 30 s.
 	Connect time.Duration
-	// Greeting: from the connection until the first reply; 30 s.
+	// Handshake: from the beginning of a TLS handshake until its end, without the time
+	// for which it waits for its turn in the loop, and silence before that, while
+	// STARTTLS is being answered; 30 s.
+	Handshake time.Duration
+	// Greeting: from the connection, or the end of its TLS handshake, until the first
+	// reply; 30 s.
 	Greeting time.Duration
+	// Authenticate: silence of the server while a login is under way, without the time
+	// that our own work takes; 1 min.
+	Authenticate time.Duration
 	// Command: silence while a command is pending, counted from the last byte that
 	// came, or from the first pending command if that is later; 5 min. A dialogue whose
 	// "+" has come is exempt: in IDLE silence is what one waits for, and a dead
@@ -27,12 +35,14 @@ type Timeouts struct {
 }
 
 const (
-	defaultResolve  = 30 * time.Second
-	defaultConnect  = 30 * time.Second
-	defaultGreeting = 30 * time.Second
-	defaultCommand  = 5 * time.Minute
-	defaultReply    = time.Minute
-	defaultLogout   = 10 * time.Second
+	defaultResolve      = 30 * time.Second
+	defaultConnect      = 30 * time.Second
+	defaultHandshake    = 30 * time.Second
+	defaultGreeting     = 30 * time.Second
+	defaultAuthenticate = time.Minute
+	defaultCommand      = 5 * time.Minute
+	defaultReply        = time.Minute
+	defaultLogout       = 10 * time.Second
 )
 
 func orDefault(d, standard time.Duration) time.Duration {
@@ -91,10 +101,18 @@ func (c *Client) wait() (what string, limit time.Duration, until instant) {
 	switch oldest := c.pending.oldest(); {
 	case c.state == greeting:
 		what, limit = "greeting", orDefault(t.Greeting, defaultGreeting)
+	case c.state == securing && !c.transport.tls().waits():
+		what, limit = "TLS handshake", orDefault(t.Handshake, defaultHandshake)
 	case c.state != ready:
 	case c.in != nil:
 		what, limit = "reply", orDefault(t.Reply, defaultReply)
 	case oldest == nil || c.idling():
+	case c.login != nil && c.login.stage != unbegun:
+		if c.login.cancel == nil {
+			what, limit = "authentication", orDefault(t.Authenticate, defaultAuthenticate)
+		}
+	case oldest.verb == startTLS:
+		what, limit = "TLS handshake", orDefault(t.Handshake, defaultHandshake)
 	case oldest.verb == logout:
 		what, limit = "logout", orDefault(t.Logout, defaultLogout)
 	default:

@@ -8,8 +8,6 @@ import (
 	"net"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 func TestDeadlines(t *testing.T) {
@@ -211,9 +209,7 @@ func TestCommandTimeoutInFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.clock = r.clock.Add(time.Second)
-	if _, err := unix.Write(r.server, []byte("* 1 EXISTS\r\n")); err != nil {
-		t.Fatal(err)
-	}
+	r.put("* 1 EXISTS\r\n")
 	var timeout *TimeoutError
 	if _, err := r.c.TryProcessOneEvent(); !errors.As(err, &timeout) {
 		t.Errorf("the command is late, in the very event in which something came: %v", err)

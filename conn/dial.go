@@ -5,11 +5,14 @@ import (
 	"math"
 	"net/netip"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/imclient/imclient/reactor"
+	"github.com/imclient/imclient/sasl"
+	"github.com/imclient/imclient/tlsup"
 	"github.com/imclient/imclient/wire"
 )
 
@@ -22,9 +25,11 @@ type Dialer struct {
 	// OnClose is called once, last of all callbacks, with the reason why the
 	// connection ended (see [Client.Err]).
 	OnClose func(c *Client, err error)
-	// Warn is told what a person should know and no error says: so far, that a
-	// server says what it should not, at the first line of it that is skipped. Like
-	// Trace, it must not drive the connection. nil: nobody is told.
+	// Warn is told what a person should know and no error says: that a server says
+	// what it should not, at the first line of it that is skipped; that its certificate
+	// is not verified; that a file of the TLS policy has become bad, or the client's
+	// certificate is out of date; what is odd about a login. Like Trace, it must not
+	// drive the connection. nil: nobody is told.
 	Warn func(c *Client, text string)
 	// Trace gets the protocol line by line, without line ends: "C: " and "S: "
 	// lines, and "# " for remarks. What was sent as a secret shows as "***" and
@@ -33,9 +38,29 @@ type Dialer struct {
 	// must not drive it; Send and Continue return an error in it, and all else is as in
 	// a callback.
 	Trace func(c *Client, line string)
+	// ImplicitTLS begins every connection with a TLS handshake (RFC 8314), as is usual
+	// on port 993, imaps. Else TLS comes by [Client.StartTLS], or not at all.
+	ImplicitTLS bool
+	// TLS says whom to trust and who we are, and keeps what connections share: files
+	// and sessions. nil: [tlsup.Default]. The callbacks of its tls.Config are called on
+	// another goroutine, for which the connection waits, or, with Workers, does not:
+	// they must not touch it, nor its loop but by Post.
+	TLS *tlsup.Policy
+	// RequireTLS allows no conversation in the clear. Until StartTLS has been called,
+	// Send refuses all commands but LOGOUT. Until there is TLS nothing that the server
+	// says reaches a callback, and a greeting that rules STARTTLS out (PREAUTH), a
+	// server that does not offer or refuses it, and any line that is no reply of ours
+	// end the connection with [ErrTLSRequired].
+	RequireTLS bool
+	// Workers do the computing of TLS handshakes for connections in a loop. nil: the
+	// loop does it, [reactor.Loop.SpreadLimit] steps in a turn.
+	Workers *Workers
 	// AllowCleartextAuth allows secrets (%p) on connections that anybody on the
-	// way may read. Loopback and unix sockets need no permission.
+	// way may read. TLS, loopback and unix sockets need no permission.
 	AllowCleartextAuth bool
+	// AuthFloor is what Authenticate wants of a mechanism at least; the zero value takes
+	// any that is safe on the connection.
+	AuthFloor sasl.Floor
 	// TagPrefix begins every tag: up to 15 letters and digits, the last a letter. "": two
 	// random letters for each connection, so that nobody can answer a command
 	// who has not seen it.
@@ -96,6 +121,14 @@ func (d *Dialer) junkAllowance() int {
 	return min(max(d.JunkAllowance, 0), maxJunkAllowance)
 }
 
+// usualPort is the service that stands for "": the C library's, or that of TLS.
+func (d *Dialer) usualPort() string {
+	if d.ImplicitTLS {
+		return "imaps"
+	}
+	return "imap"
+}
+
 func (d *Dialer) system() kernel {
 	if d.kernel != nil {
 		return d.kernel
@@ -107,17 +140,40 @@ func (d *Dialer) system() kernel {
 func Connect(host, port string) (*Client, error) { return new(Dialer).Connect(host, port) }
 
 // Connect connects to a host (imclient_connect) and blocks until the
-// connection stands or all addresses have failed. host is a name, an address,
-// or the path of a unix socket, which begins with "/". port is a number or a
-// service's name; "" is "143". The greeting is not read: it is the first
-// untagged reply. It must not be called in a callback: it would hold up all other
-// connections.
+// connection stands or all addresses have failed; with ImplicitTLS, until TLS does.
+// host is a name, an address, or the path of a unix socket, which begins with "/". port
+// is a number or a service's name; "" is "143", with ImplicitTLS "993". The greeting
+// is not read: it is the first untagged reply. It must not be called in a callback: it
+// would hold up all other connections.
 //
 // The page's -1 is [ErrHostNotFound], which wraps what the resolver said, its -2
 // [ErrServiceNotFound], its errno an *os.SyscallError; [*TimeoutError] when
-// Dialer.Timeouts ends the wait, [ErrMisuse] for a bad TagPrefix, and whatever
-// Dialer.Control returns.
+// Dialer.Timeouts ends the wait, [ErrMisuse] for a bad TagPrefix, whatever
+// Dialer.Control returns, and of TLS *[tlsup.FileError], *[tlsup.CertificateError] and
+// *[tlsup.HandshakeError].
 func (d *Dialer) Connect(host, port string) (*Client, error) {
+	c, err := d.connectPlain(host, port)
+	if err != nil || !d.ImplicitTLS {
+		return c, err
+	}
+	t := c.transport.tls()
+	t.unborn = true
+	defer func() {
+		if t.unborn { // a callback of the tls.Config may have panicked
+			_ = c.Close()
+		}
+	}()
+	for !t.up {
+		if err := c.ProcessOneEvent(); err != nil {
+			return nil, err
+		}
+	}
+	t.unborn = false
+	return c, nil
+}
+
+// connectPlain is Connect, up to where TLS would begin.
+func (d *Dialer) connectPlain(host, port string) (*Client, error) {
 	l, err := reactor.New()
 	if err != nil {
 		return nil, err
@@ -126,7 +182,7 @@ func (d *Dialer) Connect(host, port string) (*Client, error) {
 	var client *Client
 	var result error
 	done := false
-	d.ConnectAsync(context.Background(), l, host, port, func(c *Client, err error) {
+	d.connect(context.Background(), l, host, port, false, func(c *Client, err error) {
 		client, result, done = c, err, true
 	})
 	for err == nil && !done {
@@ -148,9 +204,15 @@ func (d *Dialer) Connect(host, port string) (*Client, error) {
 // Attach makes a Client of a connected stream socket: TCP, a unix socket, an
 // end of a socketpair. serverName is the name for TLS and Kerberos. The Client
 // owns fd from then on; after an error it is still the caller's. Errors are
-// *os.SyscallError and [ErrMisuse] (a bad TagPrefix, a socket that is no stream).
+// *os.SyscallError, [ErrMisuse] (a bad TagPrefix, a socket that is no stream) and
+// *[tlsup.FileError]. With ImplicitTLS the handshake follows when the Client is driven.
 // Legal in a callback.
 func (d *Dialer) Attach(fd int, serverName string) (*Client, error) {
+	return d.attach(fd, serverName, nil)
+}
+
+// attach is Attach; terms are those of implicit TLS, nil if they are yet to be made.
+func (d *Dialer) attach(fd int, serverName string, terms *terms) (*Client, error) {
 	prefix, err := d.tagPrefix()
 	if err != nil {
 		return nil, err
@@ -180,13 +242,37 @@ func (d *Dialer) Attach(fd int, serverName string) (*Client, error) {
 	c.framer.Limits = &d.Limits
 	c.since = c.now()
 	c.AddCallback(d.Callbacks...)
+	c.busy = true // for a Close in Trace or Warn, which the first event then finds
 	if d.Trace != nil {
 		c.trace = &tracer{c: c, emit: d.Trace}
-		c.busy = true // for a Close in it, which the first event then finds
 		c.trace.note("connected to %s", serverName)
-		c.busy = false
 	}
+	if d.ImplicitTLS && c.state == greeting {
+		if terms == nil {
+			terms, err = d.terms(tlsup.Peer{Host: serverName, Port: c.peerPort(), Implicit: true})
+			if err != nil {
+				return nil, err
+			}
+		}
+		c.secure(terms, nil)
+	}
+	c.busy = false
 	return c, nil
+}
+
+// peerPort is the port of the other side; "" where there is none.
+func (c *Client) peerPort() string {
+	peer, err := c.transport.k.peer(int(c.transport.fd))
+	if err != nil {
+		return ""
+	}
+	switch a := peer.(type) {
+	case *unix.SockaddrInet4:
+		return strconv.Itoa(a.Port)
+	case *unix.SockaddrInet6:
+		return strconv.Itoa(a.Port)
+	}
+	return ""
 }
 
 // isLocal reports whether what is sent to peer stays on this machine.

@@ -36,6 +36,39 @@
 // "EOF" when the connection has ended, the oldest command first. Then
 // Dialer.OnClose is called, and after it never another callback.
 //
+// # TLS
+//
+// [Client.StartTLS] and [Client.StartTLSAsync] negotiate TLS on a connection that
+// began in the clear, [Dialer].ImplicitTLS from the first byte. [Dialer].TLS says whom
+// to trust: without it chain and name are verified by the system's roots. Where TLS is
+// meant to be there, set RequireTLS too: a man in the middle can take STARTTLS out of
+// what the server offers, and then nothing is said and nothing is believed.
+//
+// A handshake costs about a millisecond of computing. A bare connection computes in
+// the call that its input woke. In a loop, where a thousand may begin at once, each
+// step waits for its turn, a few in a turn of the loop ([reactor.Loop.SpreadLimit]);
+// with [Workers] the steps are made on other goroutines meanwhile. Either way
+// connections get on in the order in which their input came, and one that waits reads
+// nothing.
+//
+// Between the OK to STARTTLS and TLS there must not be a byte: whoever puts one there
+// wants it taken for the server's, and the connection ends with [ErrInjected]. A stream
+// that ends without TLS's close_notify was cut off: the error says so, and says whether
+// it was within a reply. [Client.TLS] tells what was negotiated, and
+// [tlsup.Policy.Stats] how many handshakes there were and what they cost.
+//
+// # Logging in
+//
+// [Client.Authenticate] and [Client.AuthenticateAsync] log in by a mechanism of package
+// sasl: the strongest that the server offers, that is safe on the connection and that has
+// credentials, and after a NO the next; [Dialer].AuthFloor is what a mechanism must be
+// worth at least. The Trace tells why each other was passed over. In a loop all that
+// takes long, keys to derive or somebody to ask for a password, is done on other
+// goroutines, and the login goes on when it is back. A server that says OK before the
+// mechanism is satisfied is not the one that it says it is, or has not looked: the
+// connection ends with [sasl.ErrPrematureOK]. A security layer begins with the byte
+// behind the OK, above any TLS.
+//
 // # Peers that vanish
 //
 // A server that dies with its machine says nothing, and in IDLE nothing is what
@@ -59,8 +92,9 @@
 // These are the states and where each can lead; state.go says what they mean,
 // and a test compares this list with the code.
 //
-//	greeting -> ready closing
-//	ready    -> closing
+//	greeting -> ready securing closing
+//	ready    -> securing closing
+//	securing -> greeting ready closing
 //	closing  -> closed
 //	closed   -> dead
 //	dead
@@ -112,13 +146,26 @@
 //	imclient_getselectinfo    GetSelectInfo    getselectinfo/fd to read from
 //	                                           getselectinfo/wanttowrite
 //	imclient_processoneevent  ProcessOneEvent  processoneevent/one input or output event
+//	imclient_authenticate     Authenticate     authenticate/one of the mechanisms
+//	                                           authenticate/user to log in as
+//	                                           authenticate/the current user
+//	                                           authenticate/permissible protection
+//	                                           authenticate/0 on success
+//	                                           authenticate/1 on failure
+//	                                           authenticate/2 on extreme failure
+//	imclient_havetls          HaveTLS          havetls/compiled with TLS
+//	                                           havetls/starttls may be used
+//	imclient_starttls         StartTLS         starttls/issues and negotiates
+//	                                           starttls/client certificate and key
+//	                                           starttls/no client certificate
+//	                                           starttls/file or directory of CAs
+//	                                           starttls/unverified with a warning
 //	the sample program        Example          example/prints the capabilities
 //
-// Those on imclient_authenticate, imclient_havetls and imclient_starttls have theirs
-// once there is SASL and TLS. What the page leaves open stands below.
+// What the page leaves open stands below.
 //
 // # Not there yet
 //
-// TLS, SASL and streamed literals will come as layers between the socket and the
-// protocol, and as choices per literal.
+// Kerberos will come as a mechanism like the others, compression as one more layer
+// between the socket and the protocol, and streamed literals as choices per literal.
 package conn

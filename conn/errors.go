@@ -61,6 +61,12 @@ var (
 	errCutOff = fmt.Errorf("conn: the server closed the connection within a reply: %w", io.ErrUnexpectedEOF)
 )
 
+// hungUp reports whether an end is the stream's. An announced one counts, too: it may
+// have come before the reason why nothing can be written.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
 // lost says what a failed system call means for a connection. Other errors say so
 // themselves.
 func lost(err error) error {
@@ -83,7 +89,7 @@ func (e *ReplyError) Error() string {
 
 // TimeoutError says which wait was too long. It is a net.Error.
 type TimeoutError struct {
-	Wait string        // "resolve", "connect", "greeting", "reply", "command" or "logout"
+	Wait string        // "resolve", "connect", "TLS handshake", "greeting", "authentication", "reply", "command" or "logout"
 	Was  time.Duration // the limit, see [Timeouts]
 }
 

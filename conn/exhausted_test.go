@@ -64,9 +64,7 @@ func TestNoMoreDescriptors_E12(t *testing.T) {
 		if c != nil || !errors.Is(err, errno) || !errors.As(err, &system) || system.Syscall != "socket" {
 			t.Errorf("the caller is told: %v", err)
 		}
-		if _, err := unix.Write(neighbour.server, []byte("* OK\r\n")); err != nil {
-			t.Fatal(err)
-		}
+		neighbour.put("* OK\r\n")
 		for heard == i {
 			if err := l.ProcessOneEvent(); err != nil {
 				t.Fatal(err)

@@ -32,9 +32,7 @@ func TestFloodLetsOutputThrough(t *testing.T) {
 // budget, and the work is linear all the same.
 func TestReadBudget(t *testing.T) {
 	r := newRig(t, &Dialer{}, func(r *rig) { r.flood = "x" })
-	if _, err := unix.Write(r.server, []byte("* 1 FETCH (BODY[] {60000000}\r\n")); err != nil {
-		t.Fatal(err)
-	}
+	r.put("* 1 FETCH (BODY[] {60000000}\r\n")
 	r.flood = ""
 	r.drive()
 	r.flood = "x"
@@ -69,9 +67,7 @@ func TestLastWordsEnd(t *testing.T) {
 	r := newRig(t, d, func(r *rig) { r.writeErr = unix.EPIPE })
 	mustSend(t, r.c, nil, "NOOP")
 	r.maxRead = len("* X\r\n")
-	if _, err := unix.Write(r.server, []byte(strings.Repeat("* X\r\n", 200))); err != nil {
-		t.Fatal(err)
-	}
+	r.put(strings.Repeat("* X\r\n", 200))
 	for r.c.Err() == nil {
 		_, _ = r.c.TryProcessOneEvent()
 	}

@@ -333,7 +333,7 @@ func TestShortCommand(t *testing.T) {
 	for _, text := range []string{"L", "LO", "A"} {
 		mustSend(t, r.c, nil, text)
 	}
-	if _, err := servicePort(" 143"); err == nil {
+	if _, err := servicePort(" 143", "imap"); err == nil {
 		t.Error("a port with a space is none")
 	}
 }

@@ -23,7 +23,7 @@ func TestOneByteWritten(t *testing.T) {
 	if _, err := r.c.TryProcessOneEvent(); err != nil {
 		t.Fatal(err)
 	}
-	_ = unix.Shutdown(r.server, unix.SHUT_WR)
+	r.hangUp()
 	r.drive()
 	if r.heard() != "a" || got == nil || SafeToRetry(got) {
 		t.Errorf("a command that has begun to be written is not safe to retry: %v", got)
@@ -53,9 +53,7 @@ func TestPanicThenMore(t *testing.T) {
 	}}}}
 	r := newRig(t, d, nil)
 	for range 2 {
-		if _, err := unix.Write(r.server, []byte("* X\r\n")); err != nil {
-			t.Fatal(err)
-		}
+		r.put("* X\r\n")
 		func() {
 			defer func() { _ = recover() }()
 			_, _ = r.c.TryProcessOneEvent()
@@ -94,9 +92,7 @@ func TestCloseInLastWords(t *testing.T) {
 	r := newRig(t, d, func(r *rig) { r.writeErr = unix.EPIPE })
 	mustSend(t, r.c, nil, "NOOP")
 	r.maxRead = len("* X\r\n")
-	if _, err := unix.Write(r.server, []byte(strings.Repeat("* X\r\n", 20))); err != nil {
-		t.Fatal(err)
-	}
+	r.put(strings.Repeat("* X\r\n", 20))
 	if r.drive(); heard != 2 || r.c.Err() != ErrClosed {
 		t.Errorf("after Close no reply is dispatched: %d, %v", heard, r.c.Err())
 	}
@@ -120,11 +116,9 @@ func TestLastWordsReason(t *testing.T) {
 	} {
 		r := newRig(t, &Dialer{}, func(r *rig) { r.writeErr = tc.write; r.maxRead = len("* X\r\n") })
 		mustSend(t, r.c, nil, "NOOP")
-		if _, err := unix.Write(r.server, []byte("* X\r\n* X\r\n"+tc.last)); err != nil {
-			t.Fatal(err)
-		}
+		r.put("* X\r\n* X\r\n" + tc.last)
 		if tc.hangUp {
-			_ = unix.Shutdown(r.server, unix.SHUT_WR)
+			r.hangUp()
 		}
 		for r.c.Err() == nil {
 			_, _ = r.c.TryProcessOneEvent()
@@ -159,9 +153,7 @@ func TestRefusedBetweenAnswers(t *testing.T) {
 	}
 	r.drive()
 	got := r.heard()
-	if _, err := unix.Write(r.server, []byte("+\r\n+\r\n")); err != nil {
-		t.Fatal(err)
-	}
+	r.put("+\r\n+\r\n")
 	if _, err := r.c.TryProcessOneEvent(); err != nil {
 		t.Fatal(err)
 	}
@@ -177,9 +169,7 @@ func TestContinuationMeanwhile(t *testing.T) {
 	r := newRig(t, &Dialer{}, func(r *rig) { r.maxWrite = 3 })
 	mustSend(t, r.c, nil, "X %l", []byte("literal"))
 	step := func(plus string) {
-		if _, err := unix.Write(r.server, []byte(plus)); err != nil {
-			t.Fatal(err)
-		}
+		r.put(plus)
 		if _, err := r.c.TryProcessOneEvent(); err != nil {
 			t.Fatal(err)
 		}
@@ -203,9 +193,7 @@ func TestBacklogBeforeOutput(t *testing.T) {
 	r := newRig(t, &Dialer{}, nil)
 	r.c.SetNotify(func() {})
 	mustSend(t, r.c, nil, "NOOP")
-	if _, err := unix.Write(r.server, []byte(strings.Repeat("* X\r\n", replyBudget+1))); err != nil {
-		t.Fatal(err)
-	}
+	r.put(strings.Repeat("* X\r\n", replyBudget+1))
 	if _, err := r.c.TryProcessOneEvent(); err != nil || r.heard() != "" {
 		t.Error("nothing is written before the server was heard out")
 	}

@@ -23,13 +23,14 @@ var arrows = map[string][]string{
 	"tlsup":         {},
 	"reactor":       {},
 	"conn":          {"wire", "sasl", "tlsup", "reactor"},
-	"conn/conntest": {"conn", "reactor"},
+	"conn/conntest": {"conn", "reactor", "tlsup"},
 }
 
 // foreign are the modules besides the standard library that each library may
 // import: whoever uses the library depends on them. wire, sasl and tlsup know
 // bytes, never a socket.
 var foreign = map[string][]string{
+	"sasl":          {"github.com/emersion/go-sasl", "github.com/xdg-go/stringprep"},
 	"reactor":       {"golang.org/x/sys"},
 	"conn":          {"golang.org/x/sys"},
 	"conn/conntest": {"golang.org/x/sys"},

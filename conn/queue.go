@@ -36,11 +36,18 @@ const (
 	// holdMark ends a command with OnContinue. It holds back later commands
 	// until that one completes; data is what Continue said.
 	holdMark
+	// barrierMark stands on both sides of a command that changes how bytes go over
+	// the connection, STARTTLS. The first holds the command back until it is the
+	// only one pending, the second holds back later ones until it has completed.
+	barrierMark
+	// talkMark is where a login stands: it takes the place of a command, and what it
+	// has to say is data. It holds back later commands until it is over.
+	talkMark
 )
 
 type mark struct {
 	kind   markKind
-	dead   bool   // its command has completed: the rest of it (waitMark) or later answers (holdMark) are not sent
+	dead   bool   // its command has completed: the rest of it (waitMark) or later answers (holdMark) are not sent; of a barrierMark: it is lifted
 	begun  bool   // holdMark: a part of the line at the front of data was written
 	said   bool   // holdMark: an answer to a "+" went out since the last one came
 	secret bool   // of data, for the trace
@@ -58,7 +65,7 @@ func (m *mark) ready() []byte { return m.data[:len(m.data)-m.held] }
 // done reports whether a mark that the transport has reached is nothing to stop at.
 func (m *mark) done() bool {
 	switch m.kind {
-	case waitMark:
+	case waitMark, barrierMark, talkMark:
 		return m.dead
 	case referenceMark:
 		return len(m.data) == 0
@@ -165,7 +172,7 @@ func (q *queue) took(n int, t *tracer) {
 func (q *queue) settle() {
 	for len(q.marks) > 0 && q.marks[0].at == q.position() && q.marks[0].done() {
 		if q.marks[0].kind == waitMark {
-			q.drop(q.marks[0].end)
+			q.drop(q.marks[0].number, q.marks[0].end)
 		} else {
 			q.pop(1)
 		}
@@ -176,10 +183,10 @@ func (q *queue) settle() {
 }
 
 // drop skips to end without writing: the rest of a command that the server
-// refused.
-func (q *queue) drop(end int64) {
+// refused. A login that stands there is another.
+func (q *queue) drop(number uint64, end int64) {
 	n := 0
-	for n < len(q.marks) && q.marks[n].end == end {
+	for n < len(q.marks) && q.marks[n].number == number {
 		n++
 	}
 	q.pop(n)
@@ -223,7 +230,7 @@ func (q *queue) completed(number uint64) {
 		case m.kind == holdMark && m.begun:
 			m.dead, m.held = true, 0
 			m.data = m.data[:bytes.IndexByte(m.data, '\n')+1]
-		case m.kind == holdMark:
+		case m.kind != referenceMark:
 			if i == 0 {
 				q.pop(1)
 			} else {
@@ -255,10 +262,36 @@ func (q *queue) waiting() *mark {
 		return nil
 	}
 	m := &q.marks[0]
-	if m.at != q.position() || m.kind == referenceMark || m.dead {
+	if m.at != q.position() || m.kind == referenceMark || m.kind == barrierMark || m.dead {
 		return nil
 	}
 	return m
+}
+
+// talk returns the mark of the login that is under way.
+func (q *queue) talk() *mark {
+	for i := range q.marks {
+		if m := &q.marks[i]; m.kind == talkMark {
+			return m
+		}
+	}
+	return nil
+}
+
+// withdraw takes a command out that ends at end, of which nothing was written.
+func (q *queue) withdraw(number uint64, end int64) {
+	q.drop(number, end)
+	q.settle()
+}
+
+// lift opens the way for a command that waited until it was the only one pending.
+func (q *queue) lift(number uint64) {
+	for i := range q.marks {
+		if m := &q.marks[i]; m.kind == barrierMark && m.number == number && m.at < m.end {
+			m.dead = true
+		}
+	}
+	q.settle()
 }
 
 // dialogue returns the first holdMark, the one that Continue speaks to.

@@ -3,8 +3,6 @@ package conn
 import (
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // The command is refused while its first literal is on its way, and a second one
@@ -22,9 +20,7 @@ func TestRefusedBetweenLiterals(t *testing.T) {
 		if r.drive(); r.heard() != first {
 			t.Fatal("the first literal waits")
 		}
-		if _, err := unix.Write(r.server, []byte("+\r\n")); err != nil {
-			t.Fatal(err)
-		}
+		r.put("+\r\n")
 		for range events {
 			if _, err := r.c.TryProcessOneEvent(); err != nil {
 				t.Fatal(err)

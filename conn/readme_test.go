@@ -2,6 +2,7 @@ package conn_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/imclient/imclient/conn"
+	"github.com/imclient/imclient/conn/conntest"
 	"github.com/imclient/imclient/reactor"
 )
 
@@ -50,6 +52,18 @@ func daemonProgram(ctx context.Context, accounts []account, newMail conn.Proc, g
 	}
 	err = l.Run(ctx)
 	fmt.Println(err)
+}
+
+func secureProgram(host, port, caFile string) {
+	d := &conn.Dialer{RequireTLS: true}
+	c, err := d.Connect(host, port)
+	if err == nil {
+		err = c.StartTLS("", "", caFile, "")
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(tls.VersionName(c.TLS().Version))
 }
 
 func hostProgram(l *reactor.Loop, done *bool) error {
@@ -109,6 +123,41 @@ func Example_readmeDaemon() {
 	// context canceled
 }
 
+func Example_readmeSecure() {
+	t := new(exampleT)
+	defer t.end()
+	s, stop, err := startSecureServer(local())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer stop()
+	secureProgram("127.0.0.1", s.port, conntest.CAFile(t))
+	// Output: TLS 1.3
+}
+
+// exampleT stands in for the *testing.T that an example does not have.
+type exampleT struct {
+	testing.TB
+	folders []string
+}
+
+func (t *exampleT) Helper() {}
+
+func (t *exampleT) TempDir() string {
+	folder, err := os.MkdirTemp("", "conn")
+	if err != nil {
+		log.Fatal(err)
+	}
+	t.folders = append(t.folders, folder)
+	return folder
+}
+
+func (t *exampleT) end() {
+	for _, folder := range t.folders {
+		_ = os.RemoveAll(folder)
+	}
+}
+
 func Example_readmeHost() {
 	l, err := reactor.New()
 	if err != nil {
@@ -139,7 +188,7 @@ func TestReadmePrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := strings.Split(string(readme), "```go\n")[1:]
-	bodies := bodiesOf(t, "readme_test.go", "smallestProgram", "daemonProgram", "hostProgram")
+	bodies := bodiesOf(t, "readme_test.go", "smallestProgram", "daemonProgram", "secureProgram", "hostProgram")
 	if len(blocks) != len(bodies) {
 		t.Fatalf("README.md has a program for each function here: %d, %d", len(blocks), len(bodies))
 	}

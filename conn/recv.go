@@ -18,29 +18,65 @@ const (
 // brought. It reports whether there was anything.
 func (c *Client) input(s *scratch) (did bool) {
 	s.budget, s.filled = replyBudget, false
+	if c.transport.layered() {
+		return c.inputLayered(s)
+	}
+	if c.backlog {
+		c.process(s, c.in.b[c.in.start:])
+		s.filled = true // what came since has not been read
+		return c.ended(true, false, c.drainRaised(s))
+	}
+	p := c.readInto(s)
+	n, eof, err := c.transport.read(p)
+	s.filled = n == len(p)
+	c.got(s, p, n)
+	if err == nil {
+		err = c.drainRaised(s)
+	}
+	return c.ended(n > 0, eof, err)
+}
+
+// drainRaised is drain where a layer was put on just now, and has got what came
+// behind the reply that did that.
+func (c *Client) drainRaised(s *scratch) error {
+	if c.transport.layered() && c.state < securing {
+		return c.drain(s)
+	}
+	return nil
+}
+
+// inputLayered is input through layers. All that the read brought is decoded and
+// dispatched in it, unless the budget of a turn is used up.
+func (c *Client) inputLayered(s *scratch) (did bool) {
+	var n int
 	var eof bool
 	var err error
-	switch {
-	case c.backlog:
+	if c.backlog {
 		c.process(s, c.in.b[c.in.start:])
-		did, s.filled = true, true // what came since has not been read
-	case !c.transport.layered():
-		p := c.readInto(s)
-		var n int
-		n, eof, err = c.transport.read(p)
-		did, s.filled = n > 0, n == len(p)
-		c.got(s, p, n)
-	default:
-		var n int
-		n, eof, err = c.transport.receive(s.in[:])
-		did, s.filled = n > 0, n == len(s.in)
+		did, s.filled = true, true
+	} else {
+		raw := rawPool.Get().(*rawBuffer)
+		defer rawPool.Put(raw)
+		n, eof, err = c.transport.receive(raw[:])
+		defer func() {
+			c.transport.keep()
+			wire.Poison(raw[:n])
+		}()
+		did, s.filled = n > 0, n == len(raw)
 	}
-	if err == nil && c.transport.layered() {
+	if err == nil {
 		err = c.drain(s)
 	}
+	return c.ended(did, eof, err)
+}
+
+// ended looks whether a read was the last. did: it brought something.
+func (c *Client) ended(did, eof bool, err error) bool {
 	switch {
 	case err != nil:
-		c.fail(err)
+		c.fail(c.explain(err))
+	case eof && c.secured():
+		c.fail(c.cutOff())
 	case eof:
 		c.fail(io.EOF)
 	}
@@ -55,6 +91,9 @@ func (c *Client) drain(s *scratch) error {
 		n, err := c.transport.decoded(p)
 		if n == 0 || err != nil {
 			return err
+		}
+		if t := c.transport.tls(); t != nil {
+			t.heard = true
 		}
 		c.got(s, p, n)
 	}
@@ -74,9 +113,21 @@ func (c *Client) readInto(s *scratch) []byte {
 		c.in.b = c.in.b[:copy(c.in.b, c.in.b[c.in.start:])]
 		c.in.start = 0
 	}
-	c.in.room(max(minRead, len(c.in.b)/2, c.in.want))
+	c.in.room(max(minRead, len(c.in.b)/2, c.in.want), c.missing())
 	have := len(c.in.b)
 	return c.in.b[have:min(cap(c.in.b), have+readBudget)]
+}
+
+// tail is room for what follows a literal in its reply.
+const tail = 512
+
+// missing is how many bytes are still to come of a reply within a literal, as far as
+// its header tells.
+func (c *Client) missing() int64 {
+	if n := c.framer.Missing(); n > 0 {
+		return n + tail
+	}
+	return 0
 }
 
 // got takes n bytes that were just read to p, which is where readInto said. A
@@ -110,7 +161,7 @@ func (c *Client) process(s *scratch, b []byte) {
 	case len(rest) == 0 || c.state >= closing:
 		c.forget()
 	case c.in == nil:
-		c.in = newBuffer(len(rest))
+		c.in = roomiest(len(rest), int64(len(rest))+c.missing())
 		c.in.b = append(c.in.b, rest...)
 	default:
 		c.in.start += start
@@ -144,14 +195,23 @@ func (c *Client) dispatch(s *scratch, b []byte) (start, pos int) {
 			c.fail(err)
 			return start, pos
 		}
-		if reply == nil {
+		if reply == nil || c.state >= closing { // by Dialer.Trace
 			return start, pos
 		}
 		c.deliver(s, reply, head)
 		wire.Poison(reply)
 		start = pos
-		if c.state >= closing {
+		if c.state == securing && pos < len(b) {
+			c.fail(ErrInjected)
+		}
+		if c.state >= securing {
 			return start, pos
+		}
+		if c.raised { // from here on it is the layer's
+			c.raised = false
+			c.transport.top().Feed(b[pos:])
+			c.transport.top().Keep()
+			return len(b), len(b)
 		}
 		if s.budget--; s.budget <= 0 && c.notify != nil && pos < len(b) {
 			c.backlog = true
@@ -200,13 +260,18 @@ func (c *Client) deliver(s *scratch, reply []byte, head int) {
 	if err == nil && h.Kind == wire.Untagged {
 		c.hear(&h, reply[h.Text:])
 	}
-	if c.state == greeting { // whatever it was that came
+	greets := c.state == greeting
+	if greets { // whatever it was that came
 		c.setState(ready)
 		c.since = c.now()
+		c.lift()
 	}
 	if err != nil {
 		c.skip(&c.stats.Junk.Malformed, err)
 		return
+	}
+	if greets && c.muted() {
+		c.checkGreeting(&h, reply)
 	}
 	r := &s.reply
 	*r = Reply{MsgNo: h.Number, Text: reply[h.Text:]}
@@ -223,7 +288,7 @@ func (c *Client) deliver(s *scratch, reply []byte, head int) {
 
 func (c *Client) untagged(h *wire.Head, r *Reply) {
 	e := c.lookup(h.Keyword, h.Number >= 0)
-	if e == nil || e.proc == nil {
+	if e == nil || e.proc == nil || c.muted() {
 		return
 	}
 	if keyword := e.key.Value().keyword; string(h.Keyword) == keyword {
@@ -238,6 +303,11 @@ func (c *Client) untagged(h *wire.Head, r *Reply) {
 // IMSP). A server that answers what it cannot have seen is lying.
 func (c *Client) tagged(h *wire.Head, r *Reply, line []byte) {
 	number, ok := c.parseTag(h.Tag)
+	if a := c.login; ok && a != nil && number-a.number-1 < a.used {
+		r.Keyword = intern(h.Keyword)
+		a.tagged(number, wire.StatusOf(h.Keyword), r, line)
+		return
+	}
 	cmd := c.pending.find(number)
 	if !ok || cmd == nil {
 		c.skip(&c.stats.Junk.UnknownTag, syntax("a tagged reply to no pending command", line))
@@ -254,6 +324,9 @@ func (c *Client) tagged(h *wire.Head, r *Reply, line []byte) {
 		return
 	}
 	r.Keyword = intern(h.Keyword)
+	if c.muted() && cmd.verb != startTLS {
+		r.Text = nil // whose words they are nobody knows
+	}
 	switch status {
 	case wire.OK, wire.NO, wire.BAD:
 		c.complete(number, status, r)
@@ -273,12 +346,18 @@ func (c *Client) complete(number uint64, status wire.Status, r *Reply) {
 		c.loggedIn(status == wire.OK)
 	}
 	c.out.completed(number)
+	if cmd.verb != startTLS {
+		c.lift()
+	}
 	c.junk = 0
 	c.stats.Commands++
 	if extra := cmd.extra(); extra != nil && extra.due != 0 {
 		c.timed--
 	}
 	cmd.call(c, r)
+	if cmd.verb == startTLS {
+		c.lift() // if there is no handshake to wait for
+	}
 }
 
 // continuation is a "+": for a literal, for a command with OnContinue, or for
@@ -286,8 +365,10 @@ func (c *Client) complete(number uint64, status wire.Status, r *Reply) {
 func (c *Client) continuation(r *Reply, line []byte) {
 	m := c.out.waiting()
 	switch {
-	case m == nil:
+	case m == nil || m.kind == talkMark && c.login.stage == unbegun:
 		c.skip(&c.stats.Junk.Continuation, syntax(`a "+" that nothing waits for`, line))
+	case m.kind == talkMark:
+		c.login.challenged(r.Text, line)
 	case m.kind == waitMark:
 		c.out.pop(1)
 		c.out.settle()
@@ -310,6 +391,10 @@ func (c *Client) continuation(r *Reply, line []byte) {
 func (c *Client) skip(counter *uint32, err error) {
 	*counter++
 	err = c.redact(err)
+	if c.strict() {
+		c.fail(err)
+		return
+	}
 	c.trace.note("skipped: %v", err)
 	if j := &c.stats.Junk; c.d.Warn != nil && j.UnknownTag+j.Malformed+j.Continuation == 1 {
 		c.d.Warn(c, "skipped what the server should not say: "+err.Error())
@@ -326,7 +411,7 @@ func syntax(reason string, line []byte) error {
 // redact keeps the server's words out of an error while a command with a secret
 // is pending: it may have repeated the secret.
 func (c *Client) redact(err error) error {
-	if !c.pending.secret() {
+	if c.login == nil && !c.pending.secret() {
 		return err
 	}
 	switch e := err.(type) {

@@ -24,9 +24,16 @@ type rig struct {
 	flood             string // the server says it over and over, without end
 	said              int    // bytes of flood
 	writeErr, pollErr error
+	full              error // of writes when room is used up; nil: there is room
+	room              int   // bytes
+	refused           bool  // full was the answer
 	reads, writes     int
 	events            int16         // of the last poll
 	timeout           time.Duration // of the last poll
+
+	tls      *rigTLS // nil: the server speaks no TLS
+	plain    []byte  // what came through it, not yet heard
+	straight bool    // nothing is bent yet
 }
 
 func newRig(t testing.TB, d *Dialer, bend func(*rig)) *rig {
@@ -39,17 +46,22 @@ func newRig(t testing.TB, d *Dialer, bend func(*rig)) *rig {
 	if bend != nil {
 		bend(r)
 	}
-	d.kernel = r
-	if d.TagPrefix == "" {
-		d.TagPrefix = "a"
+	own := *d
+	own.kernel = r
+	wrapped := wrapRig(&own)
+	if own.TagPrefix == "" {
+		own.TagPrefix = "a"
 	}
-	if r.c, err = d.Attach(ends[0], "server.test"); err != nil {
+	if r.c, err = own.Attach(ends[0], "server.test"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		_ = r.c.Close()
 		_ = unix.Close(r.server)
 	})
+	if wrapped && r.c.Err() == nil {
+		r.enter()
+	}
 	return r
 }
 
@@ -64,6 +76,9 @@ func (r *rig) peer(fd int) (unix.Sockaddr, error) {
 
 func (r *rig) read(fd int, p []byte) (int, error) {
 	r.reads++
+	if r.straight {
+		return r.system.read(fd, p)
+	}
 	if r.flood != "" {
 		for i := range p {
 			p[i] = r.flood[r.said%len(r.flood)]
@@ -79,17 +94,28 @@ func (r *rig) read(fd int, p []byte) (int, error) {
 
 func (r *rig) write(fd int, p []byte) (int, error) {
 	r.writes++
+	if r.straight {
+		return r.system.write(fd, p)
+	}
 	if r.writeErr != nil {
 		return 0, r.writeErr
 	}
 	if r.maxWrite > 0 {
 		p = p[:min(len(p), r.maxWrite)]
 	}
-	return r.system.write(fd, p)
+	if r.full != nil {
+		if p = p[:min(len(p), r.room)]; len(p) == 0 {
+			r.refused = true
+			return 0, r.full
+		}
+	}
+	n, err := r.system.write(fd, p)
+	r.room -= n
+	return n, err
 }
 
 func (r *rig) writev(fd int, iov [][]byte) (int, error) {
-	if r.maxWrite > 0 || r.writeErr != nil {
+	if r.maxWrite > 0 || r.writeErr != nil || r.full != nil {
 		return r.write(fd, iov[0])
 	}
 	return r.system.writev(fd, iov)
@@ -98,9 +124,7 @@ func (r *rig) writev(fd int, iov [][]byte) (int, error) {
 // say sends bytes from the server and lets the client process them.
 func (r *rig) say(text string) {
 	r.t.Helper()
-	if _, err := unix.Write(r.server, []byte(text)); err != nil {
-		r.t.Fatal(err)
-	}
+	r.put(text)
 	r.drive()
 }
 
@@ -112,16 +136,6 @@ func (r *rig) drive() error {
 			return err
 		}
 	}
-}
-
-// heard returns what the client has sent.
-func (r *rig) heard() string {
-	var b [1 << 16]byte
-	n, err := unix.Read(r.server, b[:])
-	if err != nil || n < 0 {
-		return ""
-	}
-	return string(b[:n])
 }
 
 func mustSend(t testing.TB, c *Client, finish Proc, format string, args ...any) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/imclient/imclient/conn"
 	"github.com/imclient/imclient/conn/conntest"
+	"github.com/imclient/imclient/tlsup"
 	"github.com/imclient/imclient/wire"
 )
 
@@ -118,9 +119,19 @@ func kind(err error) string {
 	var limit *wire.LimitError
 	var format *wire.FormatError
 	var system *os.SyscallError
+	var certificate *tlsup.CertificateError
+	var handshake *tlsup.HandshakeError
 	switch {
 	case err == nil:
 		return ""
+	case errors.Is(err, conn.ErrTLSRequired):
+		return "TLS required"
+	case errors.Is(err, conn.ErrInjected):
+		return "injected"
+	case errors.As(err, &certificate):
+		return "certificate"
+	case errors.As(err, &handshake):
+		return "no TLS"
 	case errors.As(err, &syntax):
 		return "syntax"
 	case errors.As(err, &limit):

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/imclient/imclient/sasl"
 	"github.com/imclient/imclient/wire"
 )
 
@@ -82,9 +83,16 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	text := len(b)
 	b, marks, err := wire.AppendCommand(b, nil, c.literals(), format, args)
 	secret := hasSecret(marks)
+	if err == nil {
+		cmd.verb = verbOf(b[text:])
+	}
 	switch {
 	case err != nil:
 		err = formatMisuse{err}
+	case cmd.verb == startTLS && !cmd.switches():
+		err = fmt.Errorf("%w: STARTTLS is StartTLS's to send", ErrMisuse)
+	case cmd.verb != startTLS && cmd.verb != logout && !c.mayConverse():
+		err = ErrTLSRequired
 	case secret && !c.maySendSecrets():
 		err = ErrCleartext
 	case uint64(len(b)-begin) > math.MaxUint32-2:
@@ -101,12 +109,12 @@ func (c *Client) send(cmd command, format string, args []any) error {
 	cmd.end = c.out.end()
 	cmd.size = uint32(len(buf.b) - begin)
 	cmd.secret = secret
-	cmd.verb = verbOf(b[text : len(b)-len("\r\n")])
 	c.addMarks(marks, &cmd, number)
 	if c.pending.len() == 0 {
 		c.waitBegins()
 	}
 	*c.pending.add() = cmd
+	c.lift()
 	c.changed()
 	return nil
 }
@@ -119,8 +127,14 @@ func (c *Client) refusal() error {
 	return c.err
 }
 
-// maySendSecrets holds them back from networks that anybody may listen to.
-func (c *Client) maySendSecrets() bool { return c.local || c.d.AllowCleartextAuth }
+// maySendSecrets holds them back from networks that anybody may listen to. What is
+// queued while TLS is on its way is sent through it or not at all.
+func (c *Client) maySendSecrets() bool {
+	if s := c.transport.above; s != nil && s.prot == sasl.ProtPrivacy {
+		return true
+	}
+	return c.local || c.d.AllowCleartextAuth || c.transport.tls() != nil || c.d.RequireTLS && c.starting
+}
 
 func hasSecret(marks []wire.Mark) bool {
 	for i := range marks {
@@ -134,6 +148,11 @@ func hasSecret(marks []wire.Mark) bool {
 // addMarks takes over what the formatter has marked, whose offsets count from
 // the beginning of the buffer.
 func (c *Client) addMarks(marks []wire.Mark, cmd *command, number uint64) {
+	if cmd.switches() {
+		for _, at := range [...]int64{cmd.begin(), cmd.end} {
+			c.out.marks = append(c.out.marks, mark{kind: barrierMark, at: at, end: cmd.end, number: number})
+		}
+	}
 	for i := range marks {
 		m := &marks[i]
 		at := c.out.base + int64(m.At)
@@ -198,28 +217,27 @@ const maxWrites = 4
 
 // flush writes what may be written now. It reports whether any byte left.
 func (c *Client) flush(s *scratch) (wrote bool, err error) {
-	if c.transport.pending() {
-		if err := c.transport.flush(); err != nil {
-			return false, err
+	if encoded := c.transport.encoded(); encoded > 0 {
+		err := c.transport.flush()
+		if wrote = c.transport.encoded() < encoded; err != nil {
+			return wrote, err
 		}
-		wrote = !c.transport.pending()
 	}
 	for range maxWrites {
-		if !c.out.sendable() {
+		if t := c.transport.tls(); t != nil && !t.up || !c.out.sendable() {
 			break
 		}
 		n, err := c.transport.write(c.out.gather(s.iov[:0]))
+		if n > 0 { // before an error, too: some of it may have gone out
+			wrote = true
+			c.stats.Writes++
+			c.stats.BytesOut += uint64(n)
+			c.out.took(n, c.trace)
+		}
 		if err != nil {
 			return wrote, err
 		}
-		if n == 0 {
-			break
-		}
-		wrote = true
-		c.stats.Writes++
-		c.stats.BytesOut += uint64(n)
-		c.out.took(n, c.trace)
-		if c.transport.blocked {
+		if n == 0 || c.transport.blocked {
 			break
 		}
 	}

@@ -11,10 +11,10 @@ import (
 var services = map[string]int{"imap": 143, "imap2": 143, "imsp": 406, "acap": 674, "imaps": 993}
 
 // servicePort returns the number of a port that was given as a number or as a
-// service's name; "" is IMAP's, as the C library has it.
-func servicePort(port string) (int, error) {
+// service's name; "" is usual's.
+func servicePort(port, usual string) (int, error) {
 	if port == "" {
-		port = "imap"
+		port = usual
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err == nil && n > 0 {
 		return int(n), nil

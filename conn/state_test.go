@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-var stateNames = [...]string{greeting: "greeting", ready: "ready", closing: "closing", closed: "closed", dead: "dead"}
+var stateNames = [...]string{greeting: "greeting", ready: "ready", securing: "securing", closing: "closing", closed: "closed", dead: "dead"}
 
 // documentedMoves reads the list of transitions in doc.go.
 func documentedMoves(t *testing.T) map[string][]string {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/imclient/imclient/reactor"
+	"github.com/imclient/imclient/tlsup"
 )
 
 // session is one run: a client, what its application is told, and the server.
@@ -27,6 +28,8 @@ type session struct {
 	literal  int    // bytes of a literal that the server waits for
 	tag      string // whose
 	rest     string // of what the server is saying
+	how      tortureWay
+	tls      *rigTLS // the server's; nil: none
 
 	goroutine  string // that all this runs on
 	client     *Client
@@ -37,6 +40,7 @@ type session struct {
 	log        []string // completions, in order
 	unsent     []string // commands that are safe to retry
 	due        int      // commands that were queued
+	secured    int      // times that StartTLS's done was called
 	closed     int
 	err        error
 	trace      strings.Builder
@@ -50,10 +54,29 @@ const (
 	tortureSecret = "secret word"
 )
 
+// tortureWay is how a session is driven, and where TLS comes from.
+type tortureWay struct{ bare, workers, startTLS, implicit bool }
+
+func (w tortureWay) String() string {
+	name := map[bool]string{true: "bare", false: "in a loop"}[w.bare]
+	if w.workers {
+		name = "with Workers"
+	}
+	switch {
+	case w.startTLS:
+		name += ", STARTTLS"
+	case w.implicit:
+		name += ", implicit TLS"
+	}
+	return name
+}
+
+func (w tortureWay) secure() bool { return w.startTLS || w.implicit }
+
 // torture runs the session with a fault.
-func torture(t *testing.T, f fault, bare bool) *session {
+func torture(t *testing.T, f fault, how tortureWay) *session {
 	t.Helper()
-	s := &session{t: t, k: &faulty{t: t, fault: f, calls: map[string]int{}}, server: -1, goroutine: goroutine()}
+	s := &session{t: t, k: &faulty{t: t, fault: f, calls: map[string]int{}}, server: -1, goroutine: goroutine(), how: how}
 	port := s.listen()
 	defer unix.Close(s.listener)
 	d := &Dialer{
@@ -68,12 +91,24 @@ func torture(t *testing.T, f fault, bare bool) *session {
 			return []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
 		},
 	}
-	if bare {
+	if how.secure() {
+		d.ImplicitTLS, d.RequireTLS, d.TLS = how.implicit, true, rigPolicy()
+		d.TLS.Config.ServerName = "server.test"
+	}
+	if how.workers {
+		d.Workers = NewWorkers(1)
+	}
+	if how.bare {
 		// Traced, too: that is another way through the framer.
 		d.Trace = func(_ *Client, line string) { fmt.Fprintln(&s.trace, line) }
 		s.playBare(d, port)
 	} else {
 		s.playInLoop(d, port)
+	}
+	for how.secure() && s.serve() { // what was sent at the end
+	}
+	if s.tls != nil {
+		s.tls.engine.Abort()
 	}
 	if s.server >= 0 {
 		unix.Close(s.server)
@@ -126,7 +161,7 @@ func (s *session) playInLoop(d *Dialer, port string) {
 	defer s.loop.Close()
 	d.ConnectAsync(context.Background(), s.loop, "127.0.0.1", port, s.begin)
 	for quiet := 0; quiet < 3; quiet++ {
-		if s.turn() || s.serve() {
+		if s.turn() || s.serve() || s.inFlight() {
 			quiet = -1
 		}
 	}
@@ -141,12 +176,28 @@ func (s *session) playInLoop(d *Dialer, port string) {
 	}
 }
 
+// inFlight reports whether the kernel still holds bytes of the client's back, as it may
+// where TCP_NODELAY could not be set.
+func (s *session) inFlight() bool {
+	if s.client == nil || s.client.transport.fd < 0 || s.server < 0 {
+		return false
+	}
+	n, err := unix.IoctlGetInt(int(s.client.transport.fd), unix.TIOCOUTQ)
+	return err == nil && n > 0
+}
+
 // turn lets the loop do what it can.
 func (s *session) turn() (did bool) {
 	for {
 		again, err := s.loop.TryProcessOneEvent()
 		if err != nil {
 			s.t.Fatalf("the loop lives: %v", err)
+		}
+		if !again && s.client != nil && s.client.Err() == nil && s.client.transport.tls() != nil && s.client.transport.tls().lent() {
+			again = true
+			if err := s.loop.ProcessOneEvent(); err != nil {
+				s.t.Fatalf("the loop lives: %v", err)
+			}
 		}
 		if !again {
 			return did
@@ -160,6 +211,9 @@ func (s *session) begin(c *Client, err error) {
 	s.client, s.connectErr = c, err
 	if err != nil {
 		return
+	}
+	if s.how.startTLS {
+		s.startTLS()
 	}
 	s.send("LOGIN %s %p", "alice", tortureSecret)
 	s.login = c.out.buf.b[:cap(c.out.buf.b)]
@@ -178,6 +232,19 @@ func (s *session) begin(c *Client, err error) {
 		s.t.Fatal(err)
 	}
 	s.send("LOGOUT")
+}
+
+func (s *session) startTLS() {
+	err := s.client.StartTLSAsync("", "", "", "", func(err error) {
+		s.called()
+		s.secured++
+		if (err == nil) != (s.client.Err() == nil) {
+			s.t.Errorf("I1: StartTLS fails when the connection does: %v, %v", err, s.client.Err())
+		}
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func (s *session) send(format string, args ...any) {
@@ -272,7 +339,11 @@ func (s *session) serve() (did bool) {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 			s.t.Fatal(err)
 		}
-		s.say("* OK hello\r\n")
+		if s.how.implicit {
+			s.beginTLS()
+		} else {
+			s.say("* OK hello\r\n")
+		}
 		return true
 	}
 	if s.rest != "" {
@@ -284,12 +355,34 @@ func (s *session) serve() (did bool) {
 		if err != nil || n <= 0 {
 			return false
 		}
-		s.sent = append(s.sent, b[:n]...)
-		s.in = append(s.in, b[:n]...)
+		s.take(b[:n])
 	}
 	for s.rest == "" && s.answer() {
 	}
 	return true
+}
+
+// take is what the server does with what it has read.
+func (s *session) take(raw []byte) {
+	if s.tls == nil {
+		s.sent = append(s.sent, raw...)
+		s.in = append(s.in, raw...)
+		return
+	}
+	up := s.tls.up
+	plain := s.tls.take(string(raw))
+	s.write(s.tls.flight())
+	s.sent = append(s.sent, plain...)
+	s.in = append(s.in, plain...)
+	if s.tls.up && !up && s.how.implicit {
+		s.say("* OK hello\r\n")
+	}
+}
+
+// beginTLS makes TLS of what the server reads and says from here on.
+func (s *session) beginTLS() {
+	s.tls = &rigTLS{engine: tlsup.Server(versionConfig(0))}
+	s.tls.up, s.tls.err = s.tls.engine.Step()
 }
 
 func (s *session) answer() bool {
@@ -319,6 +412,9 @@ func (s *session) answer() bool {
 		s.say("+ idling\r\n* 2 EXISTS\r\n")
 	case "":
 		s.say(s.tag + " OK awake\r\n") // DONE
+	case "STARTTLS":
+		s.say(tag + " OK begin\r\n")
+		s.beginTLS()
 	case "LOGOUT":
 		s.say("* BYE\r\n" + tag + " OK bye\r\n")
 	default:
@@ -327,4 +423,14 @@ func (s *session) answer() bool {
 	return true
 }
 
-func (s *session) say(text string) { _, _ = unix.Write(s.server, []byte(text)) }
+func (s *session) say(text string) {
+	if s.tls != nil && s.tls.up {
+		if err := s.tls.engine.Write([]byte(text)); err != nil {
+			s.t.Fatal(err)
+		}
+		text = s.tls.flight()
+	}
+	s.write(text)
+}
+
+func (s *session) write(text string) { _, _ = unix.Write(s.server, []byte(text)) }

@@ -114,6 +114,9 @@ func (t *tracer) sentData(m *mark, p []byte, whole bool) {
 	case !m.secret:
 		t.text(p)
 	case whole:
+		if m.kind == talkMark {
+			t.show(t.c.login.shown)
+		}
 		t.show(redacted)
 		t.endOut()
 	}

@@ -61,6 +61,7 @@ func TestTracePanicsAtTheEnd(t *testing.T) {
 		}()
 		_ = r.c.Close()
 	}()
+	r.heard() // TLS's close_notify
 	var b [1]byte
 	if n, err := unix.Read(r.server, b[:]); n != 0 || err != nil || closed != 1 {
 		t.Errorf("the descriptor is closed and OnClose called: %d, %v, %d times", n, err, closed)

@@ -10,6 +10,7 @@ const (
 	login             // after its OK the server may have other capabilities
 	logout            // its wait has a deadline of its own
 	authenticate      // a login whose dialogue is secret
+	startTLS          // what follows its OK is TLS
 )
 
 // logsIn tells the verbs whose OK ends a life as a stranger.
@@ -25,6 +26,8 @@ func verbOf(text []byte) verb {
 		case n == 6 && wire.EqualFold(text, "LOGOUT"):
 			return logout
 		}
+	case n >= 8 && text[0]|0x20 == 's' && wire.EqualFold(text[:8], "STARTTLS") && (n == 8 || text[8] == ' '):
+		return startTLS
 	case n >= 13 && text[0]|0x20 == 'a' && wire.EqualFold(text[:13], "AUTHENTICATE "):
 		return authenticate
 	}

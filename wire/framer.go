@@ -116,6 +116,15 @@ type Framer struct {
 // whose KindEnd has not come yet.
 func (f *Framer) InReply() bool { return f.state != firstLine }
 
+// Missing returns how many bytes of a literal that has begun are still to come, by
+// what its header announced: a number of the server's, which may be a lie.
+func (f *Framer) Missing() int64 {
+	if f.state != literal {
+		return 0
+	}
+	return f.pos
+}
+
 // Next returns the next event in buf and the number of bytes it used. KindNone,
 // always with n == 0 and a nil error, means need more: read more and call again
 // with what is left and the new bytes behind it; bytes already searched are not

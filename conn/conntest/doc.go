@@ -18,6 +18,10 @@
 // [Server.Play] lists what a script can say. [Server.Join] puts the client in a
 // loop, for programs that live in one.
 //
+// The server speaks TLS where the script says so, with a certificate that the client
+// trusts. See [Server.StartTLS], and [Policy], [TLSConfig] and [Certificate] for other
+// ones. Somebody on the way, who adds or takes away bytes, is in the script, too.
+//
 // What a server sends arrives cut in ways that no test can foresee. [EveryCut]
 // runs a test with the server's bytes whole, one by one, and cut in two at each
 // place.

@@ -70,6 +70,68 @@ func ExampleServer_Play() {
 	// closed: conn: timed out after 1m0s, waiting for: command
 }
 
+// A login that waits for TLS: nothing that counts is sent before, and what somebody on
+// the way says in the server's name, before or behind its OK, helps nobody.
+func ExampleServer_StartTLS() {
+	t := new(exampleT) // in a test: its *testing.T
+	defer t.end()
+
+	var log conntest.Log
+	d := &conn.Dialer{
+		RequireTLS: true,
+		Callbacks:  []conn.Callback{{Proc: log.Proc("heard")}},
+		OnClose:    log.OnClose,
+	}
+	login := func(c *conn.Client) {
+		err := c.StartTLSAsync("", "", "", "", func(err error) { log.Add(fmt.Sprint("TLS: ", err)) })
+		if err != nil {
+			t.Fatalf("StartTLSAsync: %v", err)
+		}
+		if err := c.Send(log.Proc("LOGIN"), nil, "LOGIN alice %p", "secret word"); err != nil {
+			t.Fatalf("Send: %v", err)
+		}
+	}
+
+	c, s := conntest.New(t, d)
+	login(c)
+	s.Play(`
+		S: * OK [CAPABILITY IMAP4rev1 STARTTLS] ready
+		C: a1 STARTTLS
+		C-
+		S: a1 OK begin
+		TLS
+		C: a2 LOGIN alice "secret word"
+		S: a2 OK welcome
+		S: * 3 EXISTS
+		S.
+	`)
+	for _, line := range log.Take() {
+		fmt.Println(line)
+	}
+
+	fmt.Println("And now with somebody on the way:")
+	c, s = conntest.New(t, d)
+	login(c)
+	s.Play(`
+		S: * OK ready
+		C: a1 STARTTLS
+		S> a1 OK begin\r\n* 66 EXISTS\r\n
+		C.
+	`)
+	for _, line := range log.Take() {
+		fmt.Println(line)
+	}
+	// Output:
+	// TLS: <nil>
+	// LOGIN OK "welcome"
+	// heard 3 EXISTS ""
+	// closed: conn: the server closed the connection: EOF
+	// And now with somebody on the way:
+	// TLS: conn: plain text behind the server's OK to STARTTLS
+	// LOGIN EOF "" conn: plain text behind the server's OK to STARTTLS (command not sent)
+	// closed: conn: plain text behind the server's OK to STARTTLS
+}
+
 // A program that lives in a loop is tested there: the server's methods turn the
 // loop, with all that the program has put in it.
 func ExampleServer_Join() {

@@ -23,14 +23,23 @@ type Server struct {
 	clock  *Clock               // nil: the test's Dialer has one
 	fd     int                  // -1 after HangUp
 	cut    *Cut
+	text   bool         // cut is of text, not of records
 	sent   int          // bytes, for cut
 	got    bytes.Buffer // from the client, not yet expected
+	eof    bool         // the client has closed its end
+	tls    *security    // nil: no TLS
+	loop   *reactor.Loop
+	worked bool // Workers do the client's handshake
 	buf    [1 << 14]byte
 }
 
+// serverName is the name that the server is connected to by.
+const serverName = "server.test"
+
 // New returns a client, made by a copy of d, and the server that it is connected
-// to. Where d says nothing of them, tags begin with "a" and the client's time
-// stands still but for [Server.Advance]. Both are closed when the test ends.
+// to, by the name "server.test". Where d says nothing of them, tags begin with "a",
+// TLS goes by [Policy], and the client's time stands still but for [Server.Advance].
+// Both are closed when the test ends.
 func New(tb testing.TB, d *conn.Dialer) (*conn.Client, *Server) {
 	tb.Helper()
 	return NewCut(tb, d, nil)
@@ -42,6 +51,10 @@ func NewCut(tb testing.TB, d *conn.Dialer, cut *Cut) (*conn.Client, *Server) {
 	own := *d
 	if own.TagPrefix == "" {
 		own.TagPrefix = "a"
+	}
+	wrapped := wrap(&own)
+	if own.TLS == nil {
+		own.TLS = Policy()
 	}
 	var clock *Clock
 	if own.Now == nil {
@@ -58,15 +71,18 @@ func NewCut(tb testing.TB, d *conn.Dialer, cut *Cut) (*conn.Client, *Server) {
 			tb.Fatalf("SetNonblock: %v", err)
 		}
 	}
-	c, err := own.Attach(ends[0], "server.test")
+	c, err := own.Attach(ends[0], serverName)
 	if err != nil {
 		tb.Fatalf("Attach: %v", err)
 	}
-	s := &Server{tb: tb, client: c, turn: c.TryProcessOneEvent, clock: clock, fd: ends[1], cut: cut}
+	s := &Server{tb: tb, client: c, turn: c.TryProcessOneEvent, clock: clock, fd: ends[1], cut: cut, worked: own.Workers != nil}
 	tb.Cleanup(func() {
 		_ = c.Close()
 		s.HangUp()
 	})
+	if wrapped {
+		s.enter()
+	}
 	return c, s
 }
 
@@ -79,7 +95,7 @@ func (s *Server) Join(l *reactor.Loop) {
 	if err := l.Add(s.client); err != nil {
 		s.tb.Fatalf("conntest: Loop.Add: %v", err)
 	}
-	s.turn = l.TryProcessOneEvent
+	s.turn, s.loop = l.TryProcessOneEvent, l
 }
 
 // Play takes turns by a script, a line each:
@@ -89,13 +105,23 @@ func (s *Server) Join(l *reactor.Loop) {
 //	C: text    the client must send just this line next
 //	C> text    the client must send just these bytes next, escapes undone
 //	C-         the client must have sent nothing more
+//	C.         the client must have sent nothing more and hung up
 //	S.         the server hangs up
+//	S/         the server will send nothing more, and listens on
 //	S!         the server resets the connection
 //	T+ 30s     time passes, by the client's clock
+//	TLS        the server speaks TLS from here on, and both do their handshake
+//	R> text    bytes as they stand, escapes undone, get between what the server sends
+//	R.         the connection is cut off, with no goodbye by TLS
 //
 // After each of them the client has done all that there is to do. What is sent
 // is cut as the test's [Cut] says. Blank lines and lines that begin with "#" say
 // nothing.
+//
+// TLS stands behind the server's OK to STARTTLS, or, where the Dialer has ImplicitTLS,
+// at the beginning. From then on S and C are what goes through TLS, "S." and "S/"
+// begin with its close_notify, and "C." wants the client's. R is what somebody on the
+// way does to the bytes outside.
 func (s *Server) Play(script string) {
 	s.tb.Helper()
 	for line := range strings.Lines(script) {
@@ -104,10 +130,10 @@ func (s *Server) Play(script string) {
 			continue
 		}
 		verb, text := line, ""
-		if len(line) > 2 {
+		if len(line) > 2 && line != "TLS" {
 			verb, text = line[:2], strings.TrimPrefix(line[2:], " ")
 		}
-		if text != "" && slices.Contains([]string{"C-", "S.", "S!"}, verb) {
+		if text != "" && slices.Contains([]string{"C-", "C.", "S.", "S/", "S!", "R."}, verb) {
 			s.tb.Fatalf("conntest: script line %q: nothing may follow %s", line, verb)
 		}
 		switch verb {
@@ -121,9 +147,13 @@ func (s *Server) Play(script string) {
 			s.Expect(s.unescape(text))
 		case "C-":
 			s.ExpectNothing()
+		case "C.":
+			s.ExpectClosed()
 		case "S.":
 			s.HangUp()
 			s.Drive()
+		case "S/":
+			s.CloseWrite()
 		case "S!":
 			s.Reset()
 			s.Drive()
@@ -133,8 +163,15 @@ func (s *Server) Play(script string) {
 				s.tb.Fatalf("conntest: script line %q: %v", line, err)
 			}
 			s.Advance(d)
+		case "TLS":
+			s.StartTLS(nil)
+		case "R>":
+			s.SendRaw(s.unescape(text))
+		case "R.":
+			s.Truncate()
+			s.Drive()
 		default:
-			s.tb.Fatalf("conntest: script line %q begins with none of S: S> S. S! C: C> C- T+ #", line)
+			s.tb.Fatalf("conntest: script line %q begins with none of S: S> S. S/ S! C: C> C- C. T+ TLS R> R. #", line)
 		}
 	}
 }
@@ -148,37 +185,76 @@ func (s *Server) unescape(text string) string {
 	return plain
 }
 
+// maxEncoded is how much is encoded at a time: what is pending in an engine is moved
+// when it grows.
+const maxEncoded = 64 << 10
+
 // Send sends bytes to the client, cut as the test's Cut says, and lets it
 // process them.
 func (s *Server) Send(text string) {
 	s.tb.Helper()
+	if s.tls == nil {
+		s.SendRaw(text)
+		return
+	}
 	for len(text) > 0 {
-		n := s.cut.next(s.sent, len(text))
-		s.write(text[:n])
-		s.sent += n
-		s.cut.reached(s.sent)
+		n := min(len(text), maxEncoded)
+		if s.text {
+			n = s.cut.next(s.sent, n)
+			s.passed(n)
+		}
+		s.encode(text[:n])
+		s.Drive()
 		text = text[n:]
+	}
+}
+
+// SendRaw is Send past TLS.
+func (s *Server) SendRaw(text string) {
+	s.tb.Helper()
+	for p := []byte(text); len(p) > 0 && s.fd >= 0; {
+		p = p[s.write(p):]
 		s.Drive()
 	}
 }
 
-// write writes all of text; while the client has not read enough, it is driven.
-func (s *Server) write(text string) {
+// write writes the next piece of p and returns how much of that was taken: all of p
+// when the client has gone, since what it makes of the rest cannot be seen.
+func (s *Server) write(p []byte) int {
 	s.tb.Helper()
-	p := []byte(text)
-	for len(p) > 0 {
-		n, err := unix.Write(s.fd, p)
-		switch {
-		case err == unix.EAGAIN:
-			s.Drive()
-		case err == unix.EPIPE || err == unix.ECONNRESET || s.fd < 0:
-			return // the client has gone: what it makes of the rest cannot be seen
-		case err != nil:
-			s.tb.Fatalf("conntest: write: %v", err)
-		default:
-			p = p[n:]
-		}
+	if !s.text {
+		p = p[:s.cut.next(s.sent, len(p))]
 	}
+	n, err := unix.Write(s.fd, p)
+	switch {
+	case err == unix.EAGAIN:
+		return 0
+	case err == unix.EPIPE || err == unix.ECONNRESET || s.fd < 0:
+		return len(p)
+	case err != nil:
+		s.tb.Fatalf("conntest: write: %v", err)
+	}
+	if !s.text {
+		s.passed(n)
+	}
+	return n
+}
+
+// passed counts what was sent of what is cut.
+func (s *Server) passed(n int) {
+	s.sent += n
+	s.cut.reached(s.sent)
+}
+
+// pump writes the next piece of what TLS has to send.
+func (s *Server) pump() bool {
+	s.tb.Helper()
+	if s.tls == nil || s.fd < 0 || len(s.tls.engine.Pending()) == 0 {
+		return false
+	}
+	n := s.write(s.tls.engine.Pending())
+	s.tls.engine.Sent(n)
+	return n > 0
 }
 
 // Advance lets time pass, by the client's clock, and lets it process what has come
@@ -192,7 +268,8 @@ func (s *Server) Advance(d time.Duration) {
 	s.Drive()
 }
 
-// Drive lets the client process all that is ready, and takes in what it sends.
+// Drive lets the client process all that is ready, takes in what it sends, and sends
+// what TLS has to answer.
 func (s *Server) Drive() {
 	s.tb.Helper()
 	for {
@@ -201,20 +278,44 @@ func (s *Server) Drive() {
 		for s.take() {
 			took = true
 		}
-		if !did && !took || err != nil {
+		switch {
+		case err != nil:
+			return
+		case did || took || s.pump():
+		case s.computing():
+			if err := s.loop.ProcessOneEvent(); err != nil {
+				s.tb.Fatalf("conntest: Loop.ProcessOneEvent: %v", err)
+			}
+		default:
 			return
 		}
 	}
+}
+
+// computing reports whether the client waits for its Workers, which work while its
+// loop does nothing.
+func (s *Server) computing() bool {
+	fd, read, _ := s.client.Interest()
+	return s.worked && s.loop != nil && fd >= 0 && !read && s.client.TLS() == nil
 }
 
 // take reads what the client has sent.
 func (s *Server) take() bool {
 	n, err := unix.Read(s.fd, s.buf[:])
 	if n <= 0 || err != nil {
+		s.eof = s.eof || n == 0 || err == unix.ECONNRESET
 		return false
 	}
-	s.got.Write(s.buf[:n])
+	s.receive(s.buf[:n])
 	return true
+}
+
+func (s *Server) receive(p []byte) {
+	if s.tls == nil {
+		s.got.Write(p)
+		return
+	}
+	s.tls.decode(p, func(p []byte) { s.got.Write(p) })
 }
 
 // Expect lets the client send, and fails unless the next bytes are want.
@@ -244,13 +345,29 @@ func (s *Server) Received() string {
 	return text
 }
 
-// HangUp closes the server's end; the client has not been told yet.
-func (s *Server) HangUp() {
-	if s.fd >= 0 {
-		s.take()
-		_ = unix.Close(s.fd)
-		s.fd = -1
+// ExpectClosed lets the client send, and fails unless it sends nothing and has closed
+// the connection; where TLS was up and no error has ended it, with close_notify.
+func (s *Server) ExpectClosed() {
+	s.tb.Helper()
+	s.ExpectNothing()
+	if !s.eof {
+		s.tb.Fatalf("the client hangs up\n got: the connection is open")
 	}
+	if s.tls != nil && s.tls.up && s.tls.err == nil {
+		s.tb.Fatalf("the client hangs up with close_notify\n got: none")
+	}
+}
+
+// HangUp closes the server's end, through TLS with close_notify; the client has not
+// been told yet.
+func (s *Server) HangUp() {
+	s.tb.Helper()
+	if s.tls != nil {
+		s.tls.engine.CloseNotify()
+		for s.pump() {
+		}
+	}
+	s.Truncate()
 }
 
 // Reset closes the server's end so that the client gets ECONNRESET, behind what
@@ -267,8 +384,7 @@ func (s *Server) Reset() {
 			s.tb.Fatalf("conntest: write: %v", err)
 		}
 	}
-	_ = unix.Close(s.fd)
-	s.fd = -1
+	s.close()
 }
 
 // Log collects what callbacks got, one line a reply, for a test to compare.

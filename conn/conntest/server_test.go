@@ -29,14 +29,21 @@ func (r *recorder) Fatalf(format string, args ...any) {
 // of it fails; "" if it does not.
 func failureOf(t *testing.T, script string) string {
 	r := &recorder{TB: t}
-	over := make(chan struct{})
-	go func() { // a failure ends the goroutine
-		defer close(over)
+	return r.run(func() {
 		c, s := conntest.New(r, &conn.Dialer{})
 		if err := c.Send(nil, nil, "NOOP"); err != nil {
 			r.Fatalf("%v", err)
 		}
 		s.Play(script)
+	})
+}
+
+// run runs the test f and returns how it fails.
+func (r *recorder) run(f func()) string {
+	over := make(chan struct{})
+	go func() { // a failure ends the goroutine
+		defer close(over)
+		f()
 	}()
 	<-over
 	return r.failure
@@ -56,6 +63,10 @@ func TestPlayFails(t *testing.T) {
 		"C: a1 NOOP\nC- a2 NOOP":     "nothing may follow C-",
 		"S.garbage":                  "nothing may follow S.",
 		"S! now":                     "nothing may follow S!",
+		"S/ now":                     "nothing may follow S/",
+		"R. now":                     "nothing may follow R.",
+		"C. now":                     "nothing may follow C.",
+		"TLS now":                    "begins with none of",
 	} {
 		got := failureOf(t, script)
 		if (got == "") != (want == "") || !strings.Contains(got, want) {
@@ -98,6 +109,19 @@ func TestJoin(t *testing.T) {
 			t.Errorf("a client in a loop plays like any other\n got: %q\nwant: %q", got, want)
 		}
 	})
+}
+
+// SomeCuts leaves places out.
+func TestSomeCuts(t *testing.T) {
+	runs := 0
+	conntest.SomeCuts(t, 3, func(t *testing.T, cut *conntest.Cut) {
+		_, s := conntest.NewCut(t, &conn.Dialer{}, cut)
+		s.Play(`S: * OK ok`)
+		runs++
+	})
+	if runs != 2+3 {
+		t.Errorf("nine bytes are cut at 1, 4 and 7\n got: %d runs", runs)
+	}
 }
 
 // What EveryCut cuts is every byte of the server's, once each way.
