@@ -11,11 +11,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/imclient/imclient/cmd/internal/mailgen"
@@ -23,18 +21,20 @@ import (
 
 const dovecotProgram = "/usr/sbin/dovecot"
 
-// The accounts. The second password is hard to quote. Names that start with
-// loadPrefix are as many accounts as one likes: each finds an INBOX of its own,
-// made when it first logs in, so nothing has to be listed.
+// The addresses. The second one says LOGINDISABLED until there is TLS. It must be
+// one that clients do not connect from: Dovecot takes a connection from its own
+// address for safe. The next three have certificates with a fault. The last one
+// asks clients for a certificate.
 const (
-	readUser, readPassword   = "alice", "alice-secret"
-	otherUser, otherPassword = "bob", `b"o\b {10}`
-	loadPrefix, loadPassword = "load", "load-secret"
+	plainHost      = "127.0.0.1"
+	disabledHost   = "127.0.0.2"
+	expiredHost    = "127.0.0.3"
+	wrongHost      = "127.0.0.4"
+	selfSignedHost = "127.0.0.5"
+	clientCertHost = "127.0.0.6"
 )
 
-// The addresses. The second one says LOGINDISABLED. It must be one that clients
-// do not connect from: Dovecot takes a connection from its own address for safe.
-const plainHost, disabledHost = "127.0.0.1", "127.0.0.2"
+var dovecotHosts = []string{plainHost, disabledHost, expiredHost, wrongHost, selfSignedHost, clientCertHost}
 
 // readMailboxes are what the reading account has beside INBOX: a hierarchy, a
 // name in modified UTF-7, one that must be quoted.
@@ -42,82 +42,103 @@ var readMailboxes = []string{"Archive", "Archive.2024.First quarter", "Sm&APY-rg
 
 // dovecot is an instance of Dovecot in a directory of its own.
 type dovecot struct {
-	Dir         string
-	V24         bool   // version 2.4, not 2.3
-	User, Group string // who runs it, master and all
-	UID, GID    int
-	Port        int
+	owner
+	Dir     string
+	V24     bool // version 2.4, not 2.3
+	Port    int  // IMAP, with STARTTLS
+	TLSPort int  // imaps
+	tokens  *tokenIssuer
 }
 
-// startDovecot starts Dovecot with messages in the INBOX of the reading account,
-// and returns when it greets.
-func startDovecot(ctx context.Context, dir string, messages []mailgen.Message) (*server, error) {
-	version, err := exec.CommandContext(ctx, dovecotProgram, "--version").Output()
+// startDovecot starts Dovecot in a directory of the bed's, with messages in the
+// INBOX of the reading account.
+func startDovecot(bed string, ca *authority, messages []mailgen.Message) (_ *server, err error) {
+	d := &dovecot{Dir: filepath.Join(bed, "dovecot"), tokens: newTokenIssuer()}
+	if d.V24, err = dovecotIs24(); err != nil {
+		return nil, err
+	}
+	if d.owner, err = chooseOwner(); err != nil {
+		return nil, err
+	}
+	release, err := reservePorts(dovecotHosts, &d.Port, &d.TLSPort)
 	if err != nil {
 		return nil, err
 	}
-	d := &dovecot{Dir: dir, V24: strings.HasPrefix(string(version), "2.4.")}
-	if !d.V24 && !strings.HasPrefix(string(version), "2.3.") {
-		return nil, fmt.Errorf("needs version 2.3 or 2.4, and this is %s", bytes.TrimSpace(version))
-	}
-	if err := d.chooseUser(); err != nil {
+	defer func() {
+		if err != nil {
+			release()
+		}
+	}()
+	if err := d.prepare(ca, messages); err != nil {
 		return nil, err
 	}
-	port, release, err := reservePort(plainHost, disabledHost)
+	processes, err := d.start()
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-	d.Port = port
-	if err := d.prepare(messages); err != nil {
-		return nil, err
-	}
-	return d.start(ctx)
+	return d.server(processes, release), nil
 }
 
-// chooseUser settles who runs Dovecot. It needs no root, so it does not get it,
-// and one configuration serves whoever runs the testbed. What root starts runs
-// as the user whom Debian's package has for its least trusted part.
-func (d *dovecot) chooseUser() error {
-	u, err := user.Current()
-	if err == nil && u.Uid == "0" {
-		u, err = user.Lookup("dovenull")
+// server is what startDovecot has started. When it is ready, release is called.
+func (d *dovecot) server(processes *group, release func()) *server {
+	ready := func(ctx context.Context) error {
+		defer release()
+		for _, host := range dovecotHosts {
+			if err := awaitGreeting(ctx, d.address(host), processes.ended); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
+	vars := append(d.vars(), "DOVECOT_PID="+strconv.Itoa(processes.pid()))
+	return &server{name: "Dovecot", log: d.logFile(), vars: vars, processes: processes, ready: ready}
+}
+
+// dovecotIs24 tells version 2.4 from 2.3, and knows no others.
+func dovecotIs24() (bool, error) {
+	version, err := exec.Command(dovecotProgram, "--version").Output()
 	if err != nil {
-		return err
+		return false, err
 	}
-	g, err := user.LookupGroupId(u.Gid)
-	if err != nil {
-		return err
+	is24 := bytes.HasPrefix(version, []byte("2.4."))
+	if !is24 && !bytes.HasPrefix(version, []byte("2.3.")) {
+		return false, fmt.Errorf("needs Dovecot 2.3 or 2.4, and this is %s", bytes.TrimSpace(version))
 	}
-	d.User, d.Group = u.Username, g.Name
-	if d.UID, err = strconv.Atoi(u.Uid); err != nil {
-		return err
-	}
-	d.GID, err = strconv.Atoi(u.Gid)
-	return err
+	return is24, nil
 }
 
 func (d *dovecot) confFile() string { return filepath.Join(d.Dir, "dovecot.conf") }
 func (d *dovecot) logFile() string  { return filepath.Join(d.Dir, "dovecot.log") }
 
-// prepare fills the directory: configuration, passwords, mail.
-func (d *dovecot) prepare(messages []mailgen.Message) error {
+// OAuthFile is where 2.3 finds what it must know of tokens.
+func (d *dovecot) OAuthFile() string { return filepath.Join(d.Dir, "oauth2.conf") }
+
+// KeyDir holds the key to tokens.
+func (d *dovecot) KeyDir() string { return filepath.Join(d.Dir, "keys") }
+
+func (d *dovecot) address(host string) string { return net.JoinHostPort(host, strconv.Itoa(d.Port)) }
+
+// prepare fills the directory: configuration, passwords, certificates, mail.
+func (d *dovecot) prepare(ca *authority, messages []mailgen.Message) error {
 	maildir := filepath.Join(d.Dir, "home", readUser, "Maildir")
 	if err := writeMaildir(maildir, messages, readMailboxes...); err != nil {
 		return err
 	}
 	if err := errors.Join(
-		os.WriteFile(d.confFile(), []byte(d.config()), 0o644),
+		os.WriteFile(d.confFile(), executed(dovecotConf, d), 0o644),
 		os.WriteFile(d.logFile(), nil, 0o644),
 		os.WriteFile(filepath.Join(d.Dir, "users"), []byte(d.users()), 0o644),
+		os.WriteFile(filepath.Join(d.Dir, "admins"), fmt.Appendf(nil, "%s:{PLAIN}%s\n", adminUser, adminPassword), 0o644),
+		os.WriteFile(d.OAuthFile(), executed(dovecotOAuthConf, d), 0o644),
+		d.tokens.write(d.KeyDir()),
+		d.writeCertificates(ca),
 	); err != nil {
 		return err
 	}
 	return chownAll(d.Dir, d.UID, d.GID)
 }
 
-func (d *dovecot) start(ctx context.Context) (*server, error) {
+func (d *dovecot) start() (*group, error) {
 	log, err := os.OpenFile(d.logFile(), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return nil, err
@@ -125,30 +146,24 @@ func (d *dovecot) start(ctx context.Context) (*server, error) {
 	defer log.Close()
 	cmd := exec.Command(dovecotProgram, "-F", "-c", d.confFile())
 	cmd.Stdout, cmd.Stderr = log, log // what it says before it has read log_path
-	if os.Geteuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(d.UID), Gid: uint32(d.GID)}}
-	}
-	processes, err := startGroup(cmd)
-	if err != nil {
-		return nil, err
-	}
-	port := strconv.Itoa(d.Port)
-	plain, disabled := net.JoinHostPort(plainHost, port), net.JoinHostPort(disabledHost, port)
-	for _, address := range []string{plain, disabled} {
-		if err := awaitGreeting(ctx, address, processes.ended); err != nil {
-			processes.kill()
-			return nil, fmt.Errorf("%w; its log ends in\n%s", err, tail(d.logFile(), 20))
-		}
-	}
-	return &server{processes: processes, vars: []string{
-		"DOVECOT=" + plain,
-		"DOVECOT_LOGINDISABLED=" + disabled,
-		"DOVECOT_PID=" + strconv.Itoa(processes.pid()),
+	return d.startGroup(cmd)
+}
+
+// vars says how to find all but the process.
+func (d *dovecot) vars() []string {
+	now := time.Now()
+	return []string{
+		"TOKEN=" + d.tokens.token(readUser, now.Add(-time.Minute), now.AddDate(0, 1, 0)),
+		"EXPIREDTOKEN=" + d.tokens.token(readUser, now.Add(-time.Hour), now.Add(-time.Minute)),
+		"DOVECOT=" + d.address(plainHost),
+		"DOVECOT_TLS=" + net.JoinHostPort(plainHost, strconv.Itoa(d.TLSPort)),
+		"DOVECOT_LOGINDISABLED=" + d.address(disabledHost),
+		"DOVECOT_EXPIRED=" + d.address(expiredHost),
+		"DOVECOT_WRONGHOST=" + d.address(wrongHost),
+		"DOVECOT_SELFSIGNED=" + d.address(selfSignedHost),
+		"DOVECOT_CLIENTCERT=" + d.address(clientCertHost),
 		"DOVECOT_LOG=" + d.logFile(),
-		"USER=" + readUser, "PASSWORD=" + readPassword,
-		"USER2=" + otherUser, "PASSWORD2=" + otherPassword,
-		"LOADUSER=" + loadPrefix + "%d", "LOADPASSWORD=" + loadPassword,
-	}}, nil
+	}
 }
 
 // awaitGreeting returns when the server at address greets. It fails when the

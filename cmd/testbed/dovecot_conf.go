@@ -8,15 +8,6 @@ import (
 	"text/template"
 )
 
-// config returns the configuration file.
-func (d *dovecot) config() string {
-	var text strings.Builder
-	if err := dovecotConf.Execute(&text, d); err != nil {
-		panic(err) // the template does not fit the type
-	}
-	return text.String()
-}
-
 // users returns the file of those accounts that are listed. The mail that is
 // there to be read is in a Maildir, as it was delivered; see dovecotConf for
 // where tests write.
@@ -25,8 +16,16 @@ func (d *dovecot) users() string {
 	if d.V24 {
 		maildir = "userdb_mail_driver=maildir userdb_mail_path=~/Maildir"
 	}
-	return fmt.Sprintf("%s:{PLAIN}%s::::::%s\n%s:{PLAIN}%s\n", readUser, readPassword, maildir, otherUser, otherPassword)
+	return fmt.Sprintf("%s:{PLAIN}%s::::::%s\n%s:{PLAIN}%s\n%s:{PLAIN}%s\n",
+		readUser, readPassword, maildir, otherUser, otherPassword, adminUser, adminPassword)
 }
+
+// dovecotOAuthConf says, for Dovecot 2.3, how to check bearer tokens.
+var dovecotOAuthConf = template.Must(template.New("oauth2.conf").Parse(`introspection_mode = local
+local_validation_key_dict = fs:posix:prefix={{.KeyDir}}/
+username_attribute = sub
+issuers = ` + tokenIssuerName + `
+`))
 
 // dovecotConf is for Dovecot 2.3 and for 2.4, which says many things in other
 // words and refuses the old ones.
@@ -40,8 +39,7 @@ state_dir = {{.Dir}}/run/state
 log_path = {{.Dir}}/dovecot.log
 instance_name = testbed-{{.Port}}
 protocols = imap
-listen = ` + plainHost + `, ` + disabledHost + `
-ssl = no
+listen = ` + strings.Join(dovecotHosts, ", ") + `
 
 # Without root all processes run as one user and none is put into a chroot.
 default_internal_user = {{.User}}
@@ -60,15 +58,84 @@ mail_max_userip_connections = 16000
 mail_fsync = never
 mailbox_list_index = no
 mailbox_idle_check_interval = 2s
-auth_mechanisms = plain login
+
+# With a realm DIGEST-MD5 makes users of the form user@realm; auth_username_format
+# takes the realm off again.
+auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256 external anonymous oauthbearer xoauth2
+auth_anonymous_username = anonymous
+auth_realms = localhost
 auth_failure_delay = 0
 
+# Where clients are asked for a certificate, no session can be resumed: OpenSSL
+# wants a "session id context" for that, which Dovecot does not set, and breaks
+# the handshake off. There, the name in a certificate replaces that in LOGIN.
+ssl = yes
+ssl_min_protocol = TLSv1.2
+auth_ssl_username_from_cert = yes
+
 {{- if .V24}}
+ssl_server_cert_file = {{.TLSDir}}/` + plainHost + `.pem
+ssl_server_key_file = {{.TLSDir}}/` + plainHost + `.key
+ssl_server_ca_file = {{.TLSDir}}/ca.pem
+ssl_server_require_crl = no
+local ` + clientCertHost + ` {
+  ssl_server_ca_file = {{.TLSDir}}/ca.pem
+  ssl_server_request_client_cert = yes
+}
+{{- range .FaultyHosts}}
+local {{.}} {
+  ssl_server_cert_file = {{$.TLSDir}}/{{.}}.pem
+  ssl_server_key_file = {{$.TLSDir}}/{{.}}.key
+}
+{{- end}}
+{{- else}}
+ssl_cert = <{{.TLSDir}}/` + plainHost + `.pem
+ssl_key = <{{.TLSDir}}/` + plainHost + `.key
+ssl_ca = <{{.TLSDir}}/ca.pem
+ssl_require_crl = no
+local ` + clientCertHost + ` {
+  ssl_verify_client_cert = yes
+}
+{{- range .FaultyHosts}}
+local {{.}} {
+  ssl_cert = <{{$.TLSDir}}/{{.}}.pem
+  ssl_key = <{{$.TLSDir}}/{{.}}.key
+}
+{{- end}}
+{{- end}}
+
+{{- if .V24}}
+auth_username_format = %{user | username | lower}
 mail_driver = sdbox
 mail_path = ~/mail
 auth_allow_cleartext = yes
 local ` + disabledHost + ` {
   auth_allow_cleartext = no
+}
+oauth2 {
+  introspection_mode = local
+  username_attribute = sub
+  issuers = ` + tokenIssuerName + `
+  oauth2_local_validation {
+    dict fs {
+      fs posix {
+        prefix = {{.KeyDir}}/
+      }
+    }
+  }
+}
+passdb external {
+  driver = static
+  mechanisms_filter = external
+  fields {
+    nopassword = yes
+  }
+}
+passdb admins {
+  driver = passwd-file
+  passwd_file_path = {{.Dir}}/admins
+  master = yes
+  result_success = continue
 }
 passdb static {
   username_filter = ` + loadPrefix + `*
@@ -85,10 +152,27 @@ userdb static {
   }
 }
 {{- else}}
+auth_username_format = %Ln
 mail_location = sdbox:~/mail
 disable_plaintext_auth = no
 local ` + disabledHost + ` {
   disable_plaintext_auth = yes
+}
+passdb {
+  driver = oauth2
+  mechanisms = oauthbearer xoauth2
+  args = {{.OAuthFile}}
+}
+passdb {
+  driver = static
+  mechanisms = external
+  args = nopassword=y
+}
+passdb {
+  driver = passwd-file
+  args = {{.Dir}}/admins
+  master = yes
+  result_success = continue
 }
 passdb {
   driver = static
@@ -105,20 +189,23 @@ userdb {
 }
 {{- end}}
 
-# Two processes greet and log in all clients; after that 100 clients share a
-# process. With a process for each, as is usual, 2,000 logins take ten times as
-# long.
+# One process greets and logs in all clients, as a TLS session can be resumed only
+# with the process that has given the ticket. It keeps two descriptors and 80 KiB
+# for each client that uses TLS. After the login 100 clients share a process. With
+# a process for each, as is usual, 2,000 logins take ten times as long.
 service imap-login {
   chroot =
   {{if .V24}}service_restart_request_count = unlimited{{else}}service_count = 0{{end}}
-  process_min_avail = 2
-  process_limit = 2
+  process_min_avail = 1
+  process_limit = 1
   client_limit = 16000
+  vsz_limit = 2G
   inet_listener imap {
     port = {{.Port}}
   }
   inet_listener imaps {
-    port = 0
+    port = {{.TLSPort}}
+    ssl = yes
   }
 }
 service imap {

@@ -3,13 +3,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,33 +14,57 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/imclient/imclient/cmd/internal/mailgen"
-	"golang.org/x/sys/unix"
 )
 
 func TestDovecotConfig(t *testing.T) {
-	d := &dovecot{Dir: "/tmp/testbed-1/dovecot", User: "someone", Group: "some", UID: 12, GID: 34, Port: 4567}
+	d := &dovecot{owner: owner{User: "someone", Group: "some", UID: 12, GID: 34}, Dir: "/tmp/testbed-1/dovecot", Port: 4567, TLSPort: 8910}
 	both := []string{
 		"base_dir = /tmp/testbed-1/dovecot/run",
 		"log_path = " + d.logFile(),
-		"listen = 127.0.0.1, 127.0.0.2",
+		"listen = 127.0.0.1, 127.0.0.2, 127.0.0.3, 127.0.0.4, 127.0.0.5, 127.0.0.6",
 		"    port = 4567",
+		"    port = 8910\n    ssl = yes",
+		"ssl = yes",
 		"default_internal_user = someone",
 		"default_internal_group = some",
 		"default_login_user = someone",
 		"  username_filter = load*",
 		"  process_min_avail = 2",
+		"  process_limit = 1",
+		"  master = yes\n  result_success = continue",
 	}
 	versions := map[bool][]string{
-		false: {"  args = uid=12 gid=34 home=/tmp/testbed-1/dovecot/home/%u", "  service_count = 0"},
-		true:  {"    uid = 12", "    gid = 34", "    home = /tmp/testbed-1/dovecot/home/%{user}", "  service_restart_request_count = unlimited"},
+		false: {
+			"  args = uid=12 gid=34 home=/tmp/testbed-1/dovecot/home/%u",
+			"  service_count = 0",
+			"ssl_cert = </tmp/testbed-1/dovecot/tls/127.0.0.1.pem",
+			"ssl_key = </tmp/testbed-1/dovecot/tls/127.0.0.1.key",
+			"ssl_ca = </tmp/testbed-1/dovecot/tls/ca.pem",
+			"local 127.0.0.3 {\n  ssl_cert = </tmp/testbed-1/dovecot/tls/127.0.0.3.pem\n  ssl_key = </tmp/testbed-1/dovecot/tls/127.0.0.3.key\n}",
+			"local 127.0.0.6 {\n  ssl_verify_client_cert = yes\n}",
+			"  mechanisms = external",
+			"  driver = oauth2\n  mechanisms = oauthbearer xoauth2\n  args = /tmp/testbed-1/dovecot/oauth2.conf",
+			"  args = /tmp/testbed-1/dovecot/admins",
+		},
+		true: {
+			"    uid = 12", "    gid = 34", "    home = /tmp/testbed-1/dovecot/home/%{user}",
+			"  service_restart_request_count = unlimited",
+			"ssl_server_cert_file = /tmp/testbed-1/dovecot/tls/127.0.0.1.pem",
+			"ssl_server_key_file = /tmp/testbed-1/dovecot/tls/127.0.0.1.key",
+			"ssl_server_ca_file = /tmp/testbed-1/dovecot/tls/ca.pem",
+			"local 127.0.0.3 {\n  ssl_server_cert_file = /tmp/testbed-1/dovecot/tls/127.0.0.3.pem\n  ssl_server_key_file = /tmp/testbed-1/dovecot/tls/127.0.0.3.key\n}",
+			"local 127.0.0.6 {\n  ssl_server_ca_file = /tmp/testbed-1/dovecot/tls/ca.pem\n  ssl_server_request_client_cert = yes\n}",
+			"  mechanisms_filter = external",
+			"        prefix = /tmp/testbed-1/dovecot/keys/",
+			"  passwd_file_path = /tmp/testbed-1/dovecot/admins",
+		},
 	}
 	for v24, own := range versions {
 		d.V24 = v24
-		config := d.config()
+		config := string(executed(dovecotConf, d))
 		for _, line := range append(both[:len(both):len(both)], own...) {
 			if !strings.Contains(config, "\n"+line+"\n") {
 				t.Errorf("the configuration must have the line %q (2.4: %v):\n%s", line, v24, config)
@@ -100,112 +121,42 @@ func startServers(t *testing.T) *bedProcess {
 	return b
 }
 
-func (b *bedProcess) dovecotPID(t *testing.T) int {
+// groups are the process groups of the servers.
+func (b *bedProcess) groups(t *testing.T) map[string]int {
 	t.Helper()
-	pid, err := strconv.Atoi(b.vars["DOVECOT_PID"])
-	if err != nil || pid <= 1 {
-		t.Fatalf("DOVECOT_PID must be a number: %q", b.vars["DOVECOT_PID"])
-	}
-	return pid
-}
-
-// mailClient is just enough of a client to see that the servers are as promised;
-// it is no part of what is tested with them.
-type mailClient struct {
-	conn net.Conn
-	r    *bufio.Reader
-	tag  int
-}
-
-func connect(address string) (*mailClient, error) {
-	conn, err := net.Dial("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	c := &mailClient{conn: conn, r: bufio.NewReader(conn)}
-	if greeting, err := c.line(); !bytes.HasPrefix(greeting, []byte("* OK ")) {
-		conn.Close()
-		return nil, fmt.Errorf("greeting %q, %v", greeting, err)
-	}
-	return c, nil
-}
-
-var literalHeader = regexp.MustCompile(`\{(\d+)\}\r\n$`)
-
-// line reads a line and the literals in it.
-func (c *mailClient) line() ([]byte, error) {
-	var all []byte
-	for {
-		piece, err := c.r.ReadBytes('\n')
-		all = append(all, piece...)
-		if err != nil {
-			return all, err
+	groups := make(map[string]int)
+	for _, server := range []string{"DOVECOT", "CYRUS"} {
+		pid, err := strconv.Atoi(b.vars[server+"_PID"])
+		if err != nil || pid <= 1 {
+			t.Fatalf("%s_PID must be a number: %q", server, b.vars[server+"_PID"])
 		}
-		header := literalHeader.FindSubmatch(piece)
-		if header == nil {
-			return all, nil
-		}
-		size, err := strconv.Atoi(string(header[1]))
-		if err != nil {
-			return all, err
-		}
-		literal := make([]byte, size)
-		if _, err := io.ReadFull(c.r, literal); err != nil {
-			return all, err
-		}
-		all = append(all, literal...)
+		groups[server] = pid
 	}
-}
-
-// do sends a command and returns all lines up to the tagged one, which must be OK.
-func (c *mailClient) do(command string) ([]byte, error) {
-	c.tag++
-	tag := fmt.Sprintf("t%d ", c.tag)
-	if _, err := io.WriteString(c.conn, tag+command+"\r\n"); err != nil {
-		return nil, err
-	}
-	var all []byte
-	for {
-		line, err := c.line()
-		if err != nil {
-			return all, err
-		}
-		all = append(all, line...)
-		if bytes.HasPrefix(line, []byte(tag)) {
-			if !bytes.HasPrefix(line, []byte(tag+"OK ")) {
-				return all, fmt.Errorf("%s: %q", command, line)
-			}
-			return all, nil
-		}
-	}
-}
-
-// login connects, logs in and selects INBOX.
-func login(address, user, password string) (c *mailClient, selected []byte, err error) {
-	c, err = connect(address)
-	if err != nil {
-		return nil, nil, err
-	}
-	quote := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-	if _, err = c.do(fmt.Sprintf(`LOGIN "%s" "%s"`, user, quote.Replace(password))); err == nil {
-		selected, err = c.do("SELECT INBOX")
-	}
-	if err != nil {
-		c.conn.Close()
-		return nil, nil, err
-	}
-	return c, selected, nil
+	return groups
 }
 
 func TestDovecot(t *testing.T) {
 	b := startServers(t)
 	t.Run("variables", func(t *testing.T) { testVariables(t, b.vars) })
-	t.Run("messages", func(t *testing.T) { testMessages(t, b.vars) })
+	t.Run("messages", func(t *testing.T) { testMessages(t, b.vars, "DOVECOT") })
 	t.Run("accounts", func(t *testing.T) { testAccounts(t, b.vars) })
-	t.Run("LOGINDISABLED", func(t *testing.T) { testLoginDisabled(t, b.vars) })
+	t.Run("LOGINDISABLED", func(t *testing.T) { testLoginDisabled(t, b.vars, "DOVECOT") })
 	t.Run("APPEND", func(t *testing.T) { testAppend(t, b.vars) })
 	t.Run("push", func(t *testing.T) { testPush(t, b.vars) })
-	t.Run("2000 sessions", func(t *testing.T) { testManySessions(t, b.vars) })
+	t.Run("mechanisms", func(t *testing.T) { testMechanisms(t, b.vars, "DOVECOT") })
+	t.Run("tokens", func(t *testing.T) { testTokens(t, b.vars) })
+	t.Run("administrator", func(t *testing.T) { testAdmin(t, b.vars, "DOVECOT") })
+	t.Run("TLS", func(t *testing.T) { testTLS(t, b.vars, "DOVECOT", plainHost, disabledHost) })
+	t.Run("faulty certificates", func(t *testing.T) { testFaultyCertificates(t, b.vars) })
+	t.Run("TLS sessions are resumed", func(t *testing.T) { testResumption(t, b.vars) })
+	t.Run("client certificates", func(t *testing.T) { testClientCertificates(t, b.vars, "DOVECOT", clientCertHost) })
+	t.Run("2000 sessions", func(t *testing.T) {
+		testManySessions(t, b.vars, func() (*mailClient, error) { return connect(b.vars["DOVECOT"]) })
+	})
+	t.Run("2000 TLS sessions", func(t *testing.T) {
+		config := trusting(t, b.vars)
+		testManySessions(t, b.vars, func() (*mailClient, error) { return connectTLS(b.vars["DOVECOT_TLS"], config) })
+	})
 }
 
 func testVariables(t *testing.T, vars map[string]string) {
@@ -231,8 +182,8 @@ func testVariables(t *testing.T, vars map[string]string) {
 }
 
 // testMessages fetches every message as it was delivered.
-func testMessages(t *testing.T, vars map[string]string) {
-	c, selected, err := login(vars["DOVECOT"], vars["USER"], vars["PASSWORD"])
+func testMessages(t *testing.T, vars map[string]string, server string) {
+	c, selected, err := login(vars[server], vars["USER"], vars["PASSWORD"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,6 +208,7 @@ func testMessages(t *testing.T, vars map[string]string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		reply = bytes.Replace(reply, []byte(`INTERNALDATE " `), []byte(`INTERNALDATE "0`), 1) // both are right
 		date := mailgen.Date(i + 1).Format(`INTERNALDATE "02-Jan-2006 15:04:05 -0700"`)
 		if !bytes.Contains(reply, []byte(date)) || !bytes.Contains(reply, fmt.Appendf(nil, "RFC822.SIZE %d", len(m.Data))) {
 			t.Errorf("internal date and size must be those of message %s: %q, want %s", m.Name, reply, date)
@@ -293,8 +245,8 @@ func testAccounts(t *testing.T, vars map[string]string) {
 	}
 }
 
-func testLoginDisabled(t *testing.T, vars map[string]string) {
-	c, err := connect(vars["DOVECOT_LOGINDISABLED"])
+func testLoginDisabled(t *testing.T, vars map[string]string, server string) {
+	c, err := connect(vars[server+"_LOGINDISABLED"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,6 +256,15 @@ func testLoginDisabled(t *testing.T, vars map[string]string) {
 	}
 	if reply, err := c.do(fmt.Sprintf("LOGIN %s %s", vars["USER"], vars["PASSWORD"])); err == nil {
 		t.Errorf("LOGIN must be refused: %q", reply)
+	}
+	if err := c.startTLS(trusting(t, vars)); err != nil {
+		t.Fatal(err)
+	}
+	if reply, err := c.do("CAPABILITY"); err != nil || bytes.Contains(reply, []byte(" LOGINDISABLED")) {
+		t.Errorf("CAPABILITY must not say LOGINDISABLED any more when there is TLS: %q, %v", reply, err)
+	}
+	if _, err := c.login(vars["USER"], vars["PASSWORD"]); err != nil {
+		t.Errorf("LOGIN must be accepted when there is TLS: %v", err)
 	}
 }
 
@@ -357,14 +318,17 @@ func testPush(t *testing.T, vars map[string]string) {
 }
 
 // testManySessions holds 2,000 sessions of as many accounts at once.
-func testManySessions(t *testing.T, vars map[string]string) {
+func testManySessions(t *testing.T, vars map[string]string, connect func() (*mailClient, error)) {
 	const n = 2000
 	clients := make([]*mailClient, n)
 	failures := make(chan error, n)
 	for i := range n {
 		go func() {
-			var err error
-			clients[i], _, err = login(vars["DOVECOT"], fmt.Sprintf(vars["LOADUSER"], 1000+i), vars["LOADPASSWORD"])
+			c, err := connect()
+			if err == nil {
+				_, err = c.login(fmt.Sprintf(vars["LOADUSER"], 1000+i), vars["LOADPASSWORD"])
+			}
+			clients[i] = c
 			failures <- err
 		}()
 	}
@@ -381,92 +345,24 @@ func testManySessions(t *testing.T, vars map[string]string) {
 	}
 }
 
-// gone reports whether a process group has no member left.
-func gone(pgid int) bool { return errors.Is(unix.Kill(-pgid, 0), unix.ESRCH) }
-
-func TestServersEnd(t *testing.T) {
-	ends := map[string]func(*bedProcess) error{
-		"its input ends":       func(b *bedProcess) error { return b.hold.Close() },
-		"SIGINT comes":         func(b *bedProcess) error { return b.cmd.Process.Signal(syscall.SIGINT) },
-		"SIGTERM comes":        func(b *bedProcess) error { return b.cmd.Process.Signal(syscall.SIGTERM) },
-		"Dovecot is dead, too": func(b *bedProcess) error { return errors.Join(killDovecot(t, b), b.hold.Close()) },
-	}
-	for when, end := range ends {
-		b := startServers(t)
-		pgid := b.dovecotPID(t)
-		c, _, err := login(b.vars["DOVECOT"], b.vars["USER"], b.vars["PASSWORD"])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := end(b); err != nil {
-			t.Fatal(err)
-		}
-		if err := b.cmd.Wait(); err != nil {
-			t.Errorf("-serve must end well when %s: %v", when, err)
-		}
-		if !gone(pgid) {
-			t.Errorf("no process of Dovecot may be left when %s", when)
-		}
-		if dir := filepath.Dir(b.vars["MESSAGES"]); exists(dir) {
-			t.Errorf("the directory must be gone when %s: %s", when, dir)
-		}
-		if _, err := io.Copy(io.Discard, c.r); err != nil && !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("sessions must have ended when %s: %v", when, err)
-		}
-		c.conn.Close()
-	}
-}
-
-func killDovecot(t *testing.T, b *bedProcess) error {
-	return unix.Kill(-b.dovecotPID(t), unix.SIGKILL)
-}
-
-// TestServersEndWithTheirParent kills -serve, which leaves it to the kernel to
-// end Dovecot. The test adopts what is orphaned, so that it can wait for it.
-// Dovecot lets a session go on for some seconds, unless its client goes.
-func TestServersEndWithTheirParent(t *testing.T) {
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-	b := startServers(t)
-	pgid := b.dovecotPID(t)
-	c, _, err := login(b.vars["DOVECOT"], b.vars["USER"], b.vars["PASSWORD"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = b.cmd.Wait()
-	c.conn.Close()
-	for err == nil || errors.Is(err, unix.EINTR) {
-		_, err = unix.Wait4(-pgid, nil, 0, nil)
-	}
-	if !gone(pgid) {
-		t.Errorf("no process of Dovecot may be left when the testbed is killed: %v", err)
-	}
-	os.RemoveAll(filepath.Dir(b.vars["MESSAGES"]))
-}
-
 func TestDovecotThatDoesNotStart(t *testing.T) {
 	if missing(serverPackages) != nil {
 		t.Skip("needs Dovecot; run it as: go run ./cmd/testbed go test ./...")
 	}
 	runtime.LockOSThread() // as main does; see startGroup
 	defer runtime.UnlockOSThread()
-	d := &dovecot{Dir: t.TempDir()}
+	d := &dovecot{owner: ourselves(), Dir: t.TempDir(), tokens: newTokenIssuer()}
 	for _, file := range []string{d.confFile(), d.logFile()} {
 		if err := os.WriteFile(file, []byte("no_such_setting = 1\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := d.chooseUser(); err != nil {
+	processes, err := d.start()
+	if err != nil {
 		t.Fatal(err)
 	}
-	d.UID, d.GID = os.Getuid(), os.Getgid() // who can enter a test's directory
-	_, err := d.start(context.Background())
-	if err == nil || !strings.Contains(err.Error(), "no_such_setting") {
+	s := d.server(processes, func() {})
+	if err := s.await(context.Background()); err == nil || !strings.Contains(err.Error(), "no_such_setting") {
 		t.Errorf("the error must show what Dovecot says: %v", err)
 	}
 }

@@ -27,25 +27,33 @@ import (
 const usage = `usage: testbed [-v] COMMAND [ARGUMENT...]
        testbed -serve
 
-Runs COMMAND beside a real IMAP server, Dovecot on loopback with ports and a
-directory of its own, and ends the server with it. As root, it first installs
-what is missing with apt-get; else it says what to install.
+Runs COMMAND beside real IMAP servers, Dovecot and Cyrus IMAP on loopback with
+ports and a directory of their own, and ends them with it. As root, it first
+installs what is missing with apt-get; else it says what to install.
 
     go run ./cmd/testbed go test ./...
-    go run ./cmd/testbed go test -race -run Dovecot ./conn
     go run ./cmd/testbed bash           # then: env | grep IMCLIENT_TEST
 
 COMMAND finds in its environment, each with the prefix IMCLIENT_TEST_:
 
-    DOVECOT               127.0.0.1:port
-    DOVECOT_LOGINDISABLED 127.0.0.2:port of the same server, which refuses LOGIN
-    DOVECOT_PID           its process group: kill -9 -$IMCLIENT_TEST_DOVECOT_PID
-    DOVECOT_LOG           its log
-    USER, PASSWORD        an account with 300 messages in INBOX, only to be read
-    USER2, PASSWORD2      an account without mail and a password hard to quote
-    LOADUSER, LOADPASSWORD  accounts without mail: any number in place of %d
-    MESSAGES              directory with the 300 messages: 0001.eml is the first
-    TESTBED               this program, for tests that want a server to kill
+    DOVECOT, CYRUS           127.0.0.1:port, IMAP with STARTTLS
+    DOVECOT_TLS, CYRUS_TLS   127.0.0.1:port, imaps, of all of DOVECOT_* below
+    DOVECOT_LOGINDISABLED, CYRUS_LOGINDISABLED  127.0.0.2:port, LOGIN needs TLS
+    DOVECOT_EXPIRED          127.0.0.3:port, whose certificate is out of date
+    DOVECOT_WRONGHOST        127.0.0.4:port, whose certificate is another host's
+    DOVECOT_SELFSIGNED       127.0.0.5:port, whose certificate no CA has signed
+    DOVECOT_CLIENTCERT       127.0.0.6:port, asks for certificates, like CYRUS
+    DOVECOT_PID, CYRUS_PID   process group: kill -9 -$IMCLIENT_TEST_DOVECOT_PID
+    DOVECOT_LOG, CYRUS_LOG   log
+    USER, PASSWORD           an account with 300 messages, only to be read
+    USER2, PASSWORD2         one without mail and with a password hard to quote
+    LOADUSER, LOADPASSWORD   any number for %d, without mail; no INBOX in CYRUS
+    ADMIN, ADMINPASSWORD     one that may act for the others
+    TOKEN, EXPIREDTOKEN      USER's bearer tokens, for DOVECOT
+    CA                       file: the CA that the certificates are from
+    CLIENTCERT, CLIENTKEY    files: USER's certificate and its key
+    MESSAGES                 directory with the messages: 0001.eml is the first
+    TESTBED                  this program, for tests that want a server to kill
 
 -serve starts servers, prints the variables, closes standard output, and ends
 the servers when standard input ends. -v shows the end of the servers' logs when
@@ -106,7 +114,7 @@ func run(args []string) (status int, err error) {
 	}
 	// From here on a signal must not end us before we have cleaned up.
 	signals := catchSignals()
-	if err := installMissing(packagesFor(command), os.Stderr); err != nil {
+	if err := install(command, os.Stderr); err != nil {
 		return statusFailed, err
 	}
 	if *serving {

@@ -9,11 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
-// debianPackage is a package and the files of which any one shows that it is
-// there, from Debian or from elsewhere.
+// debianPackage is a package and the files, or patterns as of filepath.Glob, of
+// which any one shows that it is there, from Debian or from elsewhere.
 type debianPackage struct {
 	name  string
 	shows []string
@@ -22,6 +23,10 @@ type debianPackage struct {
 var serverPackages = []debianPackage{
 	{"dovecot-core", []string{"/usr/sbin/dovecot"}},
 	{"dovecot-imapd", []string{"/usr/lib/dovecot/imap"}},
+	{"libeatmydata1", []string{"/usr/lib/*/libeatmydata.so", "/usr/lib/libeatmydata.so"}},
+	{"libsasl2-modules", []string{"/usr/lib/*/sasl2/libscram.so", "/usr/lib/sasl2/libscram.so"}},
+	{"libsasl2-modules-sql", []string{"/usr/lib/*/sasl2/libsql.so", "/usr/lib/sasl2/libsql.so"}},
+	{"openssl", []string{"/usr/bin/openssl", "/usr/local/bin/openssl"}}, // tests start its s_server
 }
 
 // compilerPackages are for -race, which needs cgo. Debian's gcc comes without
@@ -51,11 +56,27 @@ func missing(packages []debianPackage) []string {
 
 func (p debianPackage) present() bool {
 	for _, file := range p.shows {
-		if _, err := os.Stat(file); err == nil {
+		if found, _ := filepath.Glob(file); found != nil {
 			return true
 		}
 	}
 	return false
+}
+
+// install installs what is not there of what the servers and command need.
+func install(command []string, progress io.Writer) error {
+	packages := packagesFor(command)
+	if p, found := findCyrus(); !found || !p.complete() {
+		if _, err := exec.LookPath("apt-get"); err != nil {
+			return whoInstalls(append(missing(packages), cyrusPackages...), false, false)
+		}
+		libraries, err := unpackCyrus(progress)
+		if err != nil {
+			return fmt.Errorf("no Cyrus IMAP: %w", err)
+		}
+		packages = append(packages[:len(packages):len(packages)], libraries...)
+	}
+	return installMissing(packages, progress)
 }
 
 // installMissing installs with apt what is not there of packages. Progress and
@@ -76,8 +97,8 @@ func installMissing(packages []debianPackage, progress io.Writer) error {
 	}
 	defer resume()
 	// Lists that cannot be had are no reason to give up: the old ones may do.
-	_ = aptGet(progress, "update")
-	if err := aptGet(progress, installArgs(names)...); err != nil {
+	_ = aptGet(progress, "", "update")
+	if err := aptGet(progress, "", installArgs(names)...); err != nil {
 		return fmt.Errorf("apt-get install: %w", err)
 	}
 	if left := missing(packages); len(left) > 0 {
@@ -87,7 +108,7 @@ func installMissing(packages []debianPackage, progress io.Writer) error {
 }
 
 func installArgs(names []string) []string {
-	return append([]string{"install", "-y", "--no-install-recommends"}, names...)
+	return append([]string{"install", "-y", "--no-install-recommends", "--no-upgrade"}, names...)
 }
 
 // whoInstalls returns nil if we can, else an error that says what to do.
@@ -101,11 +122,12 @@ func whoInstalls(names []string, haveApt, root bool) error {
 	return nil
 }
 
-// aptGet waits for another apt or dpkg to end, asks nothing and removes nothing.
-func aptGet(output io.Writer, args ...string) error {
+// aptGet runs apt-get in dir. It waits for another apt or dpkg to end, asks
+// nothing and removes nothing.
+func aptGet(output io.Writer, dir string, args ...string) error {
 	cmd := exec.Command("apt-get", append([]string{"-q", "-o", "DPkg::Lock::Timeout=600", "--no-remove"}, args...)...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	cmd.Stdout, cmd.Stderr = output, output
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, output, output
 	return cmd.Run()
 }
 

@@ -45,6 +45,7 @@ func TestMissing(t *testing.T) {
 	got := missing([]debianPackage{
 		{"all-there", []string{there}},
 		{"elsewhere", []string{"/no/such/file", there}},
+		{"pattern", []string{filepath.Dir(there) + "/t*e"}},
 		{"gone", []string{"/no/such/file"}},
 		{"gone-too", []string{there + "/below-a-file"}},
 	})
@@ -56,13 +57,32 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+func TestSharedLibraries(t *testing.T) {
+	// From cyrus-common's, shortened.
+	const depends = "adduser, default-mta | mail-transport-agent, libsasl2-modules, perl:any, debconf (>= 0.5) | debconf-2.0," +
+		" libc6 (>= 2.34), libcom-err2:amd64 (>= 1.43.9), libssl3 (>= 3.0.0) | libssl4"
+	var got []string
+	for _, p := range sharedLibraries(depends) {
+		got = append(got, p.name)
+	}
+	if want := []string{"libsasl2-modules", "libc6", "libcom-err2", "libssl3"}; !slices.Equal(got, want) {
+		t.Errorf("libraries, and nothing else, must be installed: %q, want %q", got, want)
+	}
+	if names := missing(sharedLibraries("libno-such-library1, libc6")); !slices.Equal(names, []string{"libno-such-library1"}) {
+		t.Errorf("a library must be missing when dpkg does not know it: %q", names)
+	}
+	if sharedLibraries("") != nil {
+		t.Error("what depends on nothing needs no libraries")
+	}
+}
+
 func TestWhoInstalls(t *testing.T) {
 	names := []string{"dovecot-core", "dovecot-imapd"}
 	if err := whoInstalls(names, true, true); err != nil {
 		t.Errorf("root must install: %v", err)
 	}
 	err := whoInstalls(names, true, false)
-	if err == nil || !strings.Contains(err.Error(), "apt-get install -y --no-install-recommends dovecot-core dovecot-imapd") {
+	if err == nil || !strings.Contains(err.Error(), "apt-get install -y --no-install-recommends --no-upgrade dovecot-core dovecot-imapd") {
 		t.Errorf("who is not root must get the line to give to root: %v", err)
 	}
 	for _, root := range []bool{false, true} {

@@ -11,6 +11,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// reservePorts is reservePort for several ports.
+func reservePorts(hosts []string, ports ...*int) (release func(), err error) {
+	var releases []func()
+	release = func() {
+		for _, r := range releases {
+			r()
+		}
+	}
+	for _, port := range ports {
+		reserved, r, err := reservePort(hosts...)
+		if err != nil {
+			release()
+			return nil, err
+		}
+		*port, releases = reserved, append(releases, r)
+	}
+	return release, nil
+}
+
 // reservePort finds a TCP port that nothing uses on any of the IPv4 addresses,
 // and holds it until release is called: neither another testbed nor a connection
 // gets it, while a server that sets SO_REUSEADDR, as all of them do, can listen.

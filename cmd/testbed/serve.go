@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"text/template"
 	"time"
 
 	"github.com/imclient/imclient/cmd/internal/mailgen"
@@ -29,8 +30,20 @@ const startTimeout = 60 * time.Second
 
 // server is a server that runs.
 type server struct {
+	name      string
+	log       string   // file
 	vars      []string // NAME=value without the prefix: how tests find it
 	processes *group
+	ready     func(context.Context) error // returns when it is of use
+}
+
+// await returns when the server is ready.
+func (s *server) await(ctx context.Context) error {
+	err := s.ready(ctx)
+	if err != nil {
+		err = fmt.Errorf("no %s: %w; its log ends in\n%s", s.name, err, tail(s.log, 20))
+	}
+	return err
 }
 
 // serve starts the servers and writes their variables to stdout, which it then
@@ -67,10 +80,11 @@ func serveUntil(ctx context.Context, stdout io.WriteCloser) error {
 	}
 	defer os.RemoveAll(dir)
 	messages := mailgen.Messages(mailCount)
-	vars := []string{"TESTBED=" + self, "MESSAGES=" + filepath.Join(dir, "messages")}
-	if err := writeMessages(filepath.Join(dir, "messages"), messages); err != nil {
+	ca, vars, err := furnish(dir, messages)
+	if err != nil {
 		return err
 	}
+	vars = append(append(vars, "TESTBED="+self), accounts()...)
 
 	// What a killed server leaves behind becomes our child, not init's, and is
 	// waited for before the directory goes.
@@ -78,21 +92,64 @@ func serveUntil(ctx context.Context, stdout io.WriteCloser) error {
 		return os.NewSyscallError("prctl", err)
 	}
 	defer reapAll()
-	starting, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	dovecot, err := startDovecot(starting, filepath.Join(dir, "dovecot"), messages)
-	if err != nil {
-		return fmt.Errorf("no Dovecot: %w", err)
+	servers, err := startAll(ctx, dir, ca, messages)
+	for _, s := range servers {
+		defer s.processes.kill()
+		vars = append(vars, s.vars...)
 	}
-	defer dovecot.processes.kill()
-	vars = append(vars, dovecot.vars...)
-
+	if err != nil {
+		return err
+	}
 	_, err = io.WriteString(stdout, prefix+strings.Join(vars, "\n"+prefix)+"\n")
 	if err := errors.Join(err, stdout.Close()); err != nil {
 		return err
 	}
 	<-ctx.Done()
 	return nil
+}
+
+// startAll starts the servers, and returns when all are ready or one cannot
+// be; those that it returns have processes in any case.
+func startAll(ctx context.Context, dir string, ca *authority, messages []mailgen.Message) (servers []*server, err error) {
+	starting, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	failures := make(chan error, 2)
+	for _, start := range []func(string, *authority, []mailgen.Message) (*server, error){startCyrus, startDovecot} {
+		s, err := start(dir, ca, messages)
+		if err != nil {
+			return servers, err
+		}
+		servers = append(servers, s)
+		go func() { failures <- s.await(starting) }()
+	}
+	for range servers {
+		err = errors.Join(err, <-failures)
+	}
+	return servers, err
+}
+
+// furnish fills the bed's directory with what no server has for itself, and
+// returns the variables that say where it is.
+func furnish(dir string, messages []mailgen.Message) (ca *authority, vars []string, err error) {
+	if ca, err = newAuthority(); err != nil {
+		return nil, nil, err
+	}
+	client, err := ca.sign(forUser(readUser))
+	if err != nil {
+		return nil, nil, err
+	}
+	file := func(name string) string { return filepath.Join(dir, name) }
+	vars = []string{
+		"MESSAGES=" + file("messages"),
+		"CA=" + file("ca.pem"),
+		"CLIENTCERT=" + file("client.pem"),
+		"CLIENTKEY=" + file("client.key"),
+	}
+	return ca, vars, errors.Join(
+		writeMessages(file("messages"), messages),
+		ca.write(file("ca.pem")),
+		client.write(file("client.pem"), file("client.key")),
+	)
 }
 
 // maxDir leaves room for the names of unix sockets, at most 107 bytes in all.
@@ -147,4 +204,13 @@ func chownAll(dir string, uid, gid int) error {
 	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		return errors.Join(err, os.Lchown(path, uid, gid))
 	})
+}
+
+// executed fills a configuration file's template.
+func executed(t *template.Template, data any) []byte {
+	var text strings.Builder
+	if err := t.Execute(&text, data); err != nil {
+		panic(err) // the template does not fit the type
+	}
+	return []byte(text.String())
 }
