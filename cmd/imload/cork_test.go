@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // sink is a connection that records writes and whose Read waits for input.
@@ -34,6 +35,11 @@ func (s *sink) Read(b []byte) (int, error) {
 }
 
 func (s *sink) Close() error { s.closed = true; return nil }
+
+func (s *sink) SetWriteDeadline(at time.Time) error {
+	s.writes = append(s.writes, "deadline")
+	return nil
+}
 
 func (s *sink) expect(t *testing.T, when string, want ...string) {
 	t.Helper()
@@ -93,4 +99,17 @@ func TestCorkedKeepsTheError(t *testing.T) {
 	if _, err := io.WriteString(c, "x"); err != s.fail {
 		t.Errorf("Write must return it, too: %v", err)
 	}
+}
+
+// crypto/tls lets nothing out any more behind its close_notify, but that itself has
+// to get out.
+func TestCorkedWritesBeforeItsDeadlineHasPassed(t *testing.T) {
+	s := newSink()
+	c := &corked{Conn: s}
+	_, _ = io.WriteString(c, "close_notify")
+	_ = c.SetWriteDeadline(time.Time{})
+	_ = c.SetWriteDeadline(time.Now().Add(time.Hour))
+	s.expect(t, "with deadlines that are far", "deadline", "deadline")
+	_ = c.SetWriteDeadline(time.Now())
+	s.expect(t, "with one that has passed", "close_notify", "deadline")
 }

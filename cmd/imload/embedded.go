@@ -1,15 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 )
 
@@ -18,6 +17,7 @@ import (
 type embedded struct {
 	host, port string
 	password   string
+	authority  *x509.Certificate // that vouches for it; nil: it has no TLS
 	process    *os.Process
 	stdin      io.Closer
 	ended      chan struct{} // closed when the child has ended
@@ -26,7 +26,7 @@ type embedded struct {
 
 // startEmbedded starts a server whose mailboxes hold that many messages. It
 // returns when the server listens.
-func startEmbedded(messages int) (*embedded, error) {
+func startEmbedded(messages int, mode tlsMode) (*embedded, error) {
 	executable, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -47,14 +47,11 @@ func startEmbedded(messages int) (*embedded, error) {
 		return nil, err
 	}
 	e := &embedded{password: rand.Text(), process: cmd.Process, stdin: stdin, ended: make(chan struct{})}
-	address, err := handOver(serverConfig{Messages: messages, Password: e.password}, stdin, stdout)
+	err = e.handOver(serverConfig{Messages: messages, Password: e.password, TLS: mode}, stdin, stdout)
 	go func() {
 		e.endErr = cmd.Wait()
 		close(e.ended)
 	}()
-	if err == nil {
-		e.host, e.port, err = net.SplitHostPort(address)
-	}
 	if err != nil {
 		e.stop()
 		return nil, fmt.Errorf("the embedded server did not start: %w", err)
@@ -62,13 +59,25 @@ func startEmbedded(messages int) (*embedded, error) {
 	return e, nil
 }
 
-// handOver gives the child its configuration and gets its address.
-func handOver(config serverConfig, stdin io.Writer, stdout io.Reader) (string, error) {
+// handOver gives the child its configuration and gets what is needed to reach it.
+func (e *embedded) handOver(config serverConfig, stdin io.Writer, stdout io.Reader) error {
 	if err := json.NewEncoder(stdin).Encode(config); err != nil {
-		return "", err
+		return err
 	}
-	address, err := bufio.NewReader(stdout).ReadString('\n')
-	return strings.TrimSpace(address), err
+	var ready serverReady
+	err := json.NewDecoder(stdout).Decode(&ready)
+	if err == nil {
+		e.host, e.port, err = net.SplitHostPort(ready.Address)
+	}
+	if err == nil && ready.Authority != nil {
+		e.authority, err = x509.ParseCertificate(ready.Authority)
+	}
+	return err
+}
+
+// target is how the server is reached.
+func (e *embedded) target() target {
+	return target{host: e.host, port: e.port, password: e.password, authority: e.authority}
 }
 
 // stop ends the server and waits for it.

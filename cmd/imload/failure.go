@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/imclient/imclient/conn"
+	"github.com/imclient/imclient/tlsup"
 	"github.com/imclient/imclient/wire"
 )
 
@@ -17,7 +19,12 @@ func (s *session) fail(v verb, err error) {
 		s.failAs(v, "no answer", "the run is over, and we cannot wait for ever")
 		return
 	}
-	s.count(v, classOf(err), strings.TrimPrefix(err.Error(), "conn: "))
+	s.count(v, classOf(err), withoutPackage(err))
+}
+
+// withoutPackage is an error's text without the name of the package that it is from.
+func withoutPackage(err error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "conn: "), "tlsup: ")
 }
 
 // failAs counts what is wrong though no error says so.
@@ -48,6 +55,8 @@ func classOf(err error) string {
 		format  *wire.FormatError
 	)
 	switch {
+	case classOfTLS(err) != "":
+		return classOfTLS(err)
 	case errors.As(err, &refused):
 		return refused.Keyword
 	case errors.As(err, &silent):
@@ -68,4 +77,42 @@ func classOf(err error) string {
 		return "password refused in the clear"
 	}
 	return "error"
+}
+
+// classOfTLS is classOf for what goes wrong before there is TLS; "" for the rest.
+func classOfTLS(err error) string {
+	var (
+		refused   *conn.ReplyError
+		unknown   x509.UnknownAuthorityError
+		invalid   x509.CertificateInvalidError
+		misnamed  x509.HostnameError
+		cert      *tlsup.CertificateError
+		notTLS    *tlsup.NotTLSError
+		handshake *tlsup.HandshakeError
+	)
+	switch {
+	case errors.Is(err, conn.ErrNoSTARTTLS):
+		return "STARTTLS not offered"
+	case errors.Is(err, conn.ErrTLSRequired) && errors.As(err, &refused):
+		return "STARTTLS refused"
+	case errors.Is(err, conn.ErrTLSRequired):
+		return "no STARTTLS"
+	case errors.Is(err, conn.ErrInjected):
+		return "plain text before TLS"
+	case errors.As(err, &unknown):
+		return "certificate of an unknown issuer"
+	case errors.As(err, &misnamed):
+		return "certificate for another host"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "certificate out of date"
+	case errors.As(err, &cert):
+		return "certificate refused"
+	case errors.As(err, &notTLS):
+		return "no TLS on that port"
+	case errors.As(err, &handshake) && handshake.Alert != "":
+		return "TLS alert " + handshake.Alert
+	case errors.As(err, &handshake):
+		return "TLS handshake failed"
+	}
+	return ""
 }

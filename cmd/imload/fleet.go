@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"math/rand/v2"
 	"runtime"
 	"strconv"
@@ -31,15 +32,17 @@ const (
 // fleet is all the connections, driven by one goroutine. Everything but what
 // says otherwise runs there.
 type fleet struct {
-	opt       *options
-	host      string
-	port      string
-	password  string
-	console   *console
-	meter     *meter
-	check     checker
-	fillMails [][]byte // for empty mailboxes, with -fill
-	draw      *rand.Rand
+	opt        *options
+	host       string
+	port       string
+	password   string
+	console    *console
+	warned     string // last
+	meter      *meter
+	check      checker
+	handshakes handshakes
+	fillMails  [][]byte // for empty mailboxes, with -fill
+	draw       *rand.Rand
 
 	loop     *reactor.Loop
 	dialer   conn.Dialer
@@ -86,21 +89,32 @@ type usage struct {
 	bytesIn, bytesOut uint64 // of connections that are closed
 }
 
-// newFleet makes a fleet for a server at host and port. mails are what its
-// mailboxes were filled with, nil if that is not known.
-func newFleet(opt *options, host, port, password string, mails [][]byte, c *console) (*fleet, error) {
+// target is the server that a fleet goes to.
+type target struct {
+	host, port string
+	password   string
+	mails      [][]byte          // that its mailboxes were filled with; nil: not known
+	authority  *x509.Certificate // that vouches for it; nil: options say who does
+}
+
+func newFleet(opt *options, to target, c *console) (*fleet, error) {
+	policy, err := opt.tls.policy(to.host, to.port, to.authority)
+	if err != nil {
+		return nil, err
+	}
 	loop, err := reactor.New()
 	if err != nil {
 		return nil, err
 	}
 	f := &fleet{
-		opt: opt, host: host, port: port, password: password,
+		opt: opt, host: to.host, port: to.port, password: to.password,
 		console: c,
 		meter:   newMeter(),
-		check:   newChecker(mails),
+		check:   newChecker(to.mails),
 		draw:    rand.New(rand.NewPCG(opt.seed, 0)),
 		loop:    loop,
 		grace:   grace, wakeLimit: wakeLimit,
+		handshakes: handshakes{kinds: map[string]int64{}},
 	}
 	f.dialer = conn.Dialer{
 		Callbacks: []conn.Callback{
@@ -109,12 +123,14 @@ func newFleet(opt *options, host, port, password string, mails [][]byte, c *cons
 			{Keyword: "BYE", Proc: gotBye, Rock: f},
 		},
 		OnClose:            f.closed,
-		Warn:               func(_ *conn.Client, text string) { c.printf("imload: %s", text) },
+		Warn:               func(_ *conn.Client, text string) { f.warn(text) },
 		AllowCleartextAuth: opt.cleartext,
 		Timeouts: conn.Timeouts{
-			Resolve: 10 * time.Second, Connect: 10 * time.Second, Greeting: 10 * time.Second, Command: 30 * time.Second,
+			Resolve: 10 * time.Second, Connect: 10 * time.Second, Handshake: 10 * time.Second,
+			Greeting: 10 * time.Second, Command: 30 * time.Second,
 		},
 	}
+	opt.tls.secure(&f.dialer, policy)
 	f.traced = f.dialer
 	f.traced.Trace = func(_ *conn.Client, line string) { c.printf("%s", line) }
 	if opt.fill {
@@ -325,6 +341,14 @@ func (f *fleet) closed(c *conn.Client, err error) {
 	if s := f.byClient[c]; s != nil {
 		delete(f.byClient, c)
 		s.closed(err)
+	}
+}
+
+// warn shows what a connection warns of, but not again for each of thousands.
+func (f *fleet) warn(text string) {
+	if text != f.warned {
+		f.warned = text
+		f.console.printf("imload: %s", text)
 	}
 }
 

@@ -52,7 +52,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		err = result.writeTable(stdout)
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "imload:", err)
+		fmt.Fprintln(stderr, "imload:", withoutPackage(err))
 		return exitFailed
 	}
 	if result.ErrorsTotal > 0 {
@@ -75,24 +75,22 @@ func checkDescriptors(connections int) error {
 // load runs the fleet against its server.
 func load(opt *options, c *console) (*report, error) {
 	var (
-		server     = "the embedded server"
-		host, port = opt.host, opt.port
-		password   = opt.password
-		mails      [][]byte
-		child      *embedded
+		server = "the embedded server"
+		to     = target{host: opt.host, port: opt.port, password: opt.password}
+		child  *embedded
 	)
-	if host == "" {
+	if to.host == "" {
 		var err error
-		if child, err = startEmbedded(opt.messages); err != nil {
+		if child, err = startEmbedded(opt.messages, opt.tls.mode); err != nil {
 			return nil, err
 		}
 		defer child.stop()
-		host, port, password = child.host, child.port, child.password
-		mails = embeddedMails(opt.messages)
+		to = child.target()
+		to.mails = embeddedMails(opt.messages)
 	} else {
-		server = host + " port " + port
+		server = to.host + " port " + to.port
 	}
-	f, err := newFleet(opt, host, port, password, mails, c)
+	f, err := newFleet(opt, to, c)
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func (r *report) count(v verb) int64 {
 }
 
 func (r *report) hasError(kind string) bool {
-	return slices.ContainsFunc(r.Errors, func(e errorCount) bool { return e.Kind == kind })
+	return slices.ContainsFunc(r.Errors, func(e kindCount) bool { return e.Kind == kind })
 }
 
 func TestEveryConnectionDoesEverything(t *testing.T) {
@@ -180,6 +180,15 @@ func TestWrongUse(t *testing.T) {
 		{"-mix fetch=1", `-mix: unknown verb "fetch"`},
 		{"-n 1 -mix idle=1", "idle needs a second connection"},
 		{"-q", "-q"},
+		{"-tls -starttls", "exclude each other"},
+		{"-workers 2", "-workers needs -tls or -starttls"},
+		{"-tls -workers -1", "-workers must be from 0 to "},
+		{"-insecure", "-insecure needs -tls or -starttls"},
+		{"-no-resume", "-no-resume needs -tls or -starttls"},
+		{"-tls -ca x", "-ca is for a real server"},
+		{"-starttls -insecure", "-insecure is for a real server"},
+		{"-host localhost -tls -insecure -ca x", "one of them"},
+		{"-host localhost -tls -key x", "-key needs -cert"},
 		{"now", `"now" is no flag`},
 		{"-user alice", "-user is for a real server"},
 		{"-fill", "-fill is for a real server"},
@@ -204,8 +213,8 @@ func TestHelpFitsAScreen(t *testing.T) {
 		t.Errorf("-h must succeed: status %d, stderr %q", status, stderr)
 	}
 	lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
-	if len(lines) > 40 {
-		t.Errorf("-h must fit 40 lines, has %d", len(lines))
+	if len(lines) > 45 {
+		t.Errorf("-h must fit 45 lines, has %d", len(lines))
 	}
 	for _, line := range lines {
 		if len(line) > 80 {
@@ -213,7 +222,8 @@ func TestHelpFitsAScreen(t *testing.T) {
 		}
 	}
 	for _, flag := range []string{"-n ", "-d ", "-commands ", "-depth ", "-messages ", "-mix ", "-seed ", "-json", "-trace",
-		"-host ", "-port ", "-user ", "-password-file ", "-mailbox ", "-fill", "-cleartext"} {
+		"-host ", "-port ", "-user ", "-password-file ", "-mailbox ", "-fill", "-cleartext",
+		"-tls ", "-starttls ", "-ca ", "-cert ", "-key ", "-insecure ", "-no-resume ", "-workers "} {
 		if !strings.Contains(stdout, flag) {
 			t.Errorf("-h must explain %s", flag)
 		}

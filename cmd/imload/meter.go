@@ -24,8 +24,8 @@ func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(int64(min(max(d, 0), longestLatency)))
 }
 
-// errorCount is how often something went wrong.
-type errorCount struct {
+// kindCount is how often something happened, most often something wrong.
+type kindCount struct {
 	Kind  string `json:"kind"`
 	Count int64  `json:"count"`
 }
@@ -51,10 +51,10 @@ func newMeter() *meter {
 	return m
 }
 
-// done counts a command that completed with OK, or a connect or wake.
+// done counts a command that completed with OK, or what else is measured.
 func (m *meter) done(v verb, took time.Duration) {
 	record(m.latency[v], took)
-	if v < verbConnect {
+	if v.isCommand() {
 		record(m.recent, took)
 		m.commands++
 	}
@@ -80,13 +80,13 @@ func (m *meter) fail(kind string) (first bool) {
 	return m.errors[kind] == 1
 }
 
-// errorKinds are the errors counted, the most frequent first.
-func (m *meter) errorKinds() []errorCount {
-	kinds := []errorCount{}
-	for kind, count := range m.errors {
-		kinds = append(kinds, errorCount{kind, count})
+// sortedCounts puts the most frequent kinds first.
+func sortedCounts(counts map[string]int64) []kindCount {
+	kinds := []kindCount{}
+	for kind, count := range counts {
+		kinds = append(kinds, kindCount{kind, count})
 	}
-	slices.SortFunc(kinds, func(a, b errorCount) int {
+	slices.SortFunc(kinds, func(a, b kindCount) int {
 		return cmp.Or(-cmp.Compare(a.Count, b.Count), cmp.Compare(a.Kind, b.Kind))
 	})
 	return kinds

@@ -25,8 +25,10 @@ const (
 	verbLogout
 
 	// Measured like commands, but none: they have rows below the total.
-	verbConnect // from the call to a connected socket
-	verbWake    // from sending APPEND to EXISTS on the connection that IDLEs
+	verbConnect    // from the call to a connected socket; with -tls it is not known when that is
+	verbHandshake  // from the same call until TLS stands, negotiated in full ...
+	verbResumption // ... or by resuming a session
+	verbWake       // from sending APPEND to EXISTS on the connection that IDLEs
 
 	verbCount
 	verbNone = verbCount
@@ -34,10 +36,13 @@ const (
 
 var verbNames = [verbCount]string{
 	"login", "select", "fill", "fetch-sizes", "noop", "fetch-headers", "fetch-body", "store",
-	"idle", "append", "delete", "expunge", "logout", "connect", "wake",
+	"idle", "append", "delete", "expunge", "logout", "connect", "tls-full", "tls-resumed", "wake",
 }
 
 func (v verb) String() string { return verbNames[v] }
+
+// isCommand reports whether v is a command, and not something else that is measured.
+func (v verb) isCommand() bool { return v < verbConnect }
 
 // alone reports whether v must not be pipelined with others: they would be held
 // back (IDLE), belong to another mailbox (SELECT) or to another connection.

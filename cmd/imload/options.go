@@ -28,12 +28,14 @@ type options struct {
 	password      string
 	fill          bool
 	cleartext     bool
+
+	tls tlsOptions
 }
 
 // maxPipeline bounds -depth: more than this in flight measures buffers.
 const maxPipeline = 1000
 
-// helpText fits a screen of 80 columns and 40 lines; a test holds it to that.
+// helpText fits a screen of 80 columns and 45 lines; a test holds it to that.
 const helpText = `imload: many real IMAP conversations, all from one goroutine.
 
   imload                        1000 connections for 10 s to a server that it
@@ -44,7 +46,8 @@ const helpText = `imload: many real IMAP conversations, all from one goroutine.
   imload -mix fetch-body=9,idle=1   nine bodies to one IDLE
   imload -n 2 -commands 40 -trace   watch one conversation, line by line
   imload -json | jq .commands   one object on stdout and nothing else
-  imload -host mail.example.org -user load%d -password-file pw -n 100
+  imload -tls -mix noop=9,login=1   reconnect all the time, and resume TLS
+  imload -host mail.example.org -user load%d -password-file pw -n 100 -starttls
 
 Each connection logs in, SELECTs, does each verb of the mix once, then draws by
 weight, and logs out. Two share a mailbox: when one IDLEs the other APPENDs a
@@ -66,6 +69,14 @@ Bodies over 256 KiB are left alone.
   -password-file F  password in its first line; - is stdin
   -mailbox NAME     to work in (INBOX)     -fill         put mail in empty ones
   -cleartext        LOGIN without TLS to a host that is not this machine
+  -tls              TLS from the first byte (then -port is 993)
+  -starttls         TLS by STARTTLS, and no LOGIN without it
+  -ca PATH          file or directory of who may vouch for the server; else the
+                    system's; to the embedded server a CA made on the spot
+  -cert F, -key F   the client's certificate, and its key if that is not in it
+  -insecure         take any certificate: whoever is on the path reads it all
+  -no-resume        every TLS handshake in full    -workers N  goroutines that
+                    compute them (0: the one that does everything)
 Ctrl-C ends early with the table, twice at once. Exit status: 0; 1 if a command
 failed or a byte was not what it should be; 2 for wrong use.
 `
@@ -93,6 +104,13 @@ func parseOptions(args []string, stdin io.Reader) (*options, error) {
 	set.StringVar(&o.mailbox, "mailbox", "INBOX", "")
 	set.BoolVar(&o.fill, "fill", false, "")
 	set.BoolVar(&o.cleartext, "cleartext", false, "")
+	first, later := set.Bool("tls", false, ""), set.Bool("starttls", false, "")
+	set.StringVar(&o.tls.authority, "ca", "", "")
+	set.StringVar(&o.tls.cert, "cert", "", "")
+	set.StringVar(&o.tls.key, "key", "", "")
+	set.BoolVar(&o.tls.insecure, "insecure", false, "")
+	set.BoolVar(&o.tls.full, "no-resume", false, "")
+	set.IntVar(&o.tls.workers, "workers", 0, "")
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
@@ -109,8 +127,14 @@ func parseOptions(args []string, stdin io.Reader) (*options, error) {
 	if o.mix, err = parseMix(mixText); err != nil {
 		return nil, fmt.Errorf("-mix: %w", err)
 	}
+	if err := o.tls.check(*first, *later, given); err != nil {
+		return nil, err
+	}
 	if err := o.check(given, passwordFile); err != nil {
 		return nil, err
+	}
+	if o.tls.mode == tlsFirst && !given["port"] {
+		o.port = "993"
 	}
 	if o.host == "" {
 		o.user = "u%d"
@@ -137,7 +161,7 @@ func (o *options) check(given map[string]bool, passwordFile string) error {
 		return errors.New("-mix: idle needs a second connection that wakes the first")
 	}
 	if o.host == "" {
-		for _, name := range []string{"port", "user", "password-file", "mailbox", "fill", "cleartext"} {
+		for _, name := range []string{"port", "user", "password-file", "mailbox", "fill", "cleartext", "ca", "cert", "key", "insecure"} {
 			if given[name] {
 				return fmt.Errorf("-%s is for a real server: it needs -host", name)
 			}

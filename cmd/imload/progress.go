@@ -83,6 +83,7 @@ type moment struct {
 	bytesInRate float64
 	errors      int64
 	stopping    bool
+	handshakes  int64 // of TLS; 0: none of late
 }
 
 // String is at most 79 columns wide as long as its numbers are sane.
@@ -91,9 +92,12 @@ func (m moment) String() string {
 	if m.up < m.wanted {
 		up += fmt.Sprint("/", m.wanted)
 	}
-	text := fmt.Sprintf("%5.1fs  %s up  %s cmd/s  p50 %s p99 %s  in %s/s  %d errors",
-		m.elapsed.Seconds(), up, count(int64(m.rate)), latency(m.p50), latency(m.p99),
-		size(m.bytesInRate), m.errors)
+	progress := "in " + size(m.bytesInRate) + "/s"
+	if m.handshakes > 0 {
+		progress = count(m.handshakes) + " handshakes"
+	}
+	text := fmt.Sprintf("%5.1fs  %s up  %s cmd/s  p50 %s p99 %s  %s  %d errors",
+		m.elapsed.Seconds(), up, count(int64(m.rate)), latency(m.p50), latency(m.p99), progress, m.errors)
 	if m.stopping {
 		text += ", ending"
 	}

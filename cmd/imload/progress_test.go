@@ -47,6 +47,10 @@ func TestMomentFitsTheScreen(t *testing.T) {
 	if got := m.String(); len(got) > 79 {
 		t.Errorf("the line of the default run must fit 79 columns, has %d: %s", len(got), got)
 	}
+	m.handshakes = 1234
+	if got := m.String(); !strings.Contains(got, "  1,234 handshakes  ") || strings.Contains(got, "  in ") {
+		t.Errorf("while there are handshakes, they are counted in the place of bytes: %s", got)
+	}
 	m.stopping = true
 	if got := m.String(); !strings.HasSuffix(got, "ending") {
 		t.Errorf("that the run is ending must be said: %s", got)

@@ -18,9 +18,10 @@ type pulse struct {
 
 // mark is how far things were.
 type mark struct {
-	at       time.Time
-	commands int64
-	bytesIn  uint64
+	at         time.Time
+	commands   int64
+	bytesIn    uint64
+	handshakes int64
 }
 
 func (f *fleet) startPulse() {
@@ -45,7 +46,7 @@ func (f *fleet) beat() {
 // of the last second, else of the last line.
 func (f *fleet) moment() moment {
 	in, _ := f.bytes()
-	now := mark{time.Now(), f.meter.commands, in}
+	now := mark{time.Now(), f.meter.commands, in, f.handshakes.ended}
 	oldest := &f.pulse.marks[f.pulse.next]
 	if !f.console.terminal {
 		oldest = &f.pulse.marks[0]
@@ -65,6 +66,9 @@ func (f *fleet) moment() moment {
 		bytesInRate: float64(now.bytesIn-before.bytesIn) / seconds,
 		errors:      f.meter.failures,
 		stopping:    f.stopping,
+	}
+	if now.handshakes > before.handshakes || f.handshakes.underway > 0 {
+		m.handshakes = now.handshakes
 	}
 	recent.Reset()
 	return m

@@ -21,11 +21,24 @@ type report struct {
 	Checked     checkReport      `json:"checked"`
 	BytesIn     uint64           `json:"bytes_in"`
 	BytesOut    uint64           `json:"bytes_out"`
-	Errors      []errorCount     `json:"errors"`
+	Errors      []kindCount      `json:"errors"`
 	ErrorsTotal int64            `json:"errors_total"`
 	CPU         cpuReport        `json:"client_cpu"`
 	Memory      memoryReport     `json:"client_memory"`
 	Goroutines  goroutineReport  `json:"client_goroutines"`
+	TLS         *tlsReport       `json:"tls,omitempty"` // nil: there was none
+}
+
+// tlsReport is about handshakes. Their latencies are with those of the verbs.
+type tlsReport struct {
+	Mode           tlsMode     `json:"mode"`
+	Verified       bool        `json:"verified"`
+	Handshakes     int64       `json:"handshakes"`            // completed
+	Rate           float64     `json:"handshakes_per_second"` // of the time in which any were under way
+	Resumed        int64       `json:"resumed"`               // of them
+	ResumedPercent float64     `json:"resumed_percent"`
+	Computing      float64     `json:"computing_us_per_handshake"`
+	Kinds          []kindCount `json:"kinds"` // version and cipher
 }
 
 type connectionReport struct {
@@ -91,7 +104,7 @@ func (f *fleet) report(server string) *report {
 		Interrupted: f.interrupted,
 		Connections: f.connectionReport(),
 		Checked:     checkReport{m.headers, m.bodies, m.checkedBytes, m.generated},
-		Errors:      m.errorKinds(),
+		Errors:      sortedCounts(m.errors),
 		ErrorsTotal: m.failures,
 		Goroutines:  goroutineReport{u.goroutines, u.goroutinesPeak},
 		Memory:      memoryReport{PeakResident: peakResident()},
@@ -107,6 +120,28 @@ func (f *fleet) report(server string) *report {
 	}
 	r.cpu(cpuNow().minus(u.cpu).minus(u.aside), elapsed)
 	r.memory(u)
+	if f.opt.tls.mode != tlsNever {
+		r.TLS = f.tlsReport()
+	}
+	return r
+}
+
+func (f *fleet) tlsReport() *tlsReport {
+	full, resumed := f.meter.latency[verbHandshake].TotalCount(), f.meter.latency[verbResumption].TotalCount()
+	r := &tlsReport{
+		Mode: f.opt.tls.mode, Verified: !f.opt.tls.insecure,
+		Handshakes: full + resumed, Resumed: resumed,
+		Kinds: sortedCounts(f.handshakes.kinds),
+	}
+	if r.Handshakes == 0 {
+		return r
+	}
+	n := float64(r.Handshakes)
+	r.ResumedPercent = 100 * float64(resumed) / n
+	r.Computing = microseconds(f.dialer.TLS.Stats().Busy) / n
+	if lasted := f.handshakes.lasted(time.Now()); lasted > 0 {
+		r.Rate = n / lasted.Seconds()
+	}
 	return r
 }
 

@@ -40,23 +40,29 @@ func sample() *report {
 			{"fetch-headers", 1200000, 0, 999.4, 12345, 123456, 61e6},
 			{"logout", 24568, 1, 2, 3, 4, 5},
 			{"connect", 9999, 50, 60, 70, 80, 90},
+			{"tls-resumed", 9000, 250000, 270000, 277000, 278000, 279000},
 			{"wake", 4321, 505000, 506000, 507000, 508000, 2e6},
 		},
 		Checked: checkReport{Headers: 9600000, Bodies: 1234, Bytes: 3 << 30, Generated: 9500000},
 		BytesIn: 5 << 30, BytesOut: 123456789,
-		Errors: []errorCount{{"fetch-body: wrong bytes", 1500}, {"login: NO", 1}}, ErrorsTotal: 1501,
+		Errors: []kindCount{{"fetch-body: wrong bytes", 1500}, {"login: NO", 1}}, ErrorsTotal: 1501,
 		CPU:        cpuReport{User: 3.14, System: 5.92, Cores: 0.93},
 		Memory:     memoryReport{Heap: 1290, Bookkeeping: 427, Stacks: 33, Connections: 9998, PeakResident: 64 << 20},
 		Goroutines: goroutineReport{AtWork: 4, Peak: 5},
+		TLS: &tlsReport{
+			Mode: tlsLater, Handshakes: 9999, Rate: 1234.5, Resumed: 9000, ResumedPercent: 90.009, Computing: 456.7,
+			Kinds: []kindCount{{"TLS 1.3, TLS_AES_128_GCM_SHA256", 9998}, {"TLS 1.2, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", 1}},
+		},
 	}
 }
 
 func TestTable(t *testing.T) {
 	failed := &report{Server: "localhost port 1", Connections: connectionReport{Wanted: 1000, Depth: 1},
-		Errors: []errorCount{{"connect: connection refused", 1}}, ErrorsTotal: 1}
+		Errors: []kindCount{{"connect: connection refused", 1}}, ErrorsTotal: 1}
 	good := sample()
 	good.Interrupted, good.Errors, good.Checked.Generated = false, nil, good.Checked.Headers+good.Checked.Bodies
 	good.Connections.Admitted = good.Connections.Wanted
+	good.TLS.Verified, good.TLS.Kinds = true, good.TLS.Kinds[:1]
 	for name, r := range map[string]*report{"table.txt": sample(), "table-good.txt": good, "table-failed.txt": failed} {
 		var b bytes.Buffer
 		if err := r.writeTable(&b); err != nil {
@@ -136,8 +142,8 @@ func TestMeter(t *testing.T) {
 	if first := m.fail("c"); first {
 		t.Errorf("the third is not the first")
 	}
-	want := []errorCount{{"c", 3}, {"a", 1}, {"b", 1}}
-	got := m.errorKinds()
+	want := []kindCount{{"c", 3}, {"a", 1}, {"b", 1}}
+	got := sortedCounts(m.errors)
 	if len(got) != 3 || got[0] != want[0] || got[1] != want[1] || got[2] != want[2] {
 		t.Errorf("errors must be sorted by frequency, then by name: %v", got)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,10 +26,17 @@ const serverEnv = "IMLOAD_EMBEDDED_SERVER"
 type serverConfig struct {
 	Messages int    // in each mailbox
 	Password string // of all users, whose names are free
+	TLS      tlsMode
 }
 
-// serveMain is the child: it writes its address to stdout as one line, and ends
-// when stdin does, which it does at the latest when the parent dies.
+// serverReady is what the server writes to its stdout when it listens, as one line.
+type serverReady struct {
+	Address   string
+	Authority []byte // that vouches for it: a certificate, DER; nil: there is no TLS
+}
+
+// serveMain is the child. It ends when stdin does, which it does at the latest when
+// the parent dies.
 func serveMain(stdin io.Reader, stdout io.Writer) int {
 	// The server makes garbage with every command, and its time is the load's.
 	debug.SetGCPercent(400)
@@ -55,9 +63,25 @@ func serve(config serverConfig, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
+	}
+	ready := serverReady{Address: tcp.Addr().String()}
+	listener := net.Listener(corkedListener{tcp})
+	var secure *tls.Config // for STARTTLS
+	if config.TLS != tlsNever {
+		certificate, authority, err := certify(tcp.Addr().(*net.TCPAddr).IP)
+		if err != nil {
+			return err
+		}
+		ready.Authority = authority
+		// Session tickets are crypto/tls's own affair: all connections share the config,
+		// and with it the keys to them.
+		secure = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	}
+	if config.TLS == tlsFirst {
+		listener, secure = tls.NewListener(listener, secure), nil
 	}
 	server := imapserver.New(&imapserver.Options{
 		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
@@ -65,16 +89,16 @@ func serve(config serverConfig, stdout io.Writer) error {
 		},
 		Caps:         imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapLiteralPlus: {}, imap.CapUIDPlus: {}},
 		Logger:       log.New(panicsOnly{}, "", 0),
-		InsecureAuth: true,
+		TLSConfig:    secure,
+		InsecureAuth: config.TLS == tlsNever,
 	})
 	go func() {
-		if err := server.Serve(corkedListener{listener}); err != nil {
+		if err := server.Serve(listener); err != nil {
 			fmt.Fprintln(os.Stderr, "imload: embedded server:", err)
 			os.Exit(exitFailed)
 		}
 	}()
-	_, err = fmt.Fprintln(stdout, listener.Addr())
-	return err
+	return json.NewEncoder(stdout).Encode(ready)
 }
 
 // panicsOnly keeps the server's log quiet about connections that end, which

@@ -23,7 +23,12 @@ import (
 // startServer starts an embedded server for a test, as a child.
 func startServer(t *testing.T, messages int) *embedded {
 	t.Helper()
-	server, err := startEmbedded(messages)
+	return startSecureServer(t, messages, tlsNever)
+}
+
+func startSecureServer(t *testing.T, messages int, mode tlsMode) *embedded {
+	t.Helper()
+	server, err := startEmbedded(messages, mode)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +53,7 @@ func newTestFleet(t *testing.T, host, port, password string, mails [][]byte, arg
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := newFleet(opt, host, port, password, mails, newConsole(io.Discard))
+	f, err := newFleet(opt, target{host: host, port: port, password: password, mails: mails}, newConsole(io.Discard))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +151,7 @@ func TestAppendedMailIsDeletedAgain(t *testing.T) {
 func TestWrongPassword(t *testing.T) {
 	server := startServer(t, 1)
 	status, r := imloadJSON(t, append(server.asRealServer(t, "wrong"), "-n", "50")...)
-	if status != exitFailed || len(r.Errors) != 1 || r.Errors[0] != (errorCount{"login: NO", 1}) {
+	if status != exitFailed || len(r.Errors) != 1 || r.Errors[0] != (kindCount{"login: NO", 1}) {
 		t.Errorf("a wrong password must be tried once and no more: status %d, errors %v", status, r.Errors)
 	}
 }
@@ -176,7 +181,7 @@ func TestNobodyThere(t *testing.T) {
 	} {
 		f := newTestFleet(t, test.host, test.port, "x", nil, "-n", "30", "-d", "0")
 		r := f.mustRun(t)
-		if len(r.Errors) != 1 || r.Errors[0] != (errorCount{test.want, 1}) {
+		if len(r.Errors) != 1 || r.Errors[0] != (kindCount{test.want, 1}) {
 			t.Errorf("%s port %s must give one %q, gives %v", test.host, test.port, test.want, r.Errors)
 		}
 	}
@@ -259,7 +264,7 @@ func TestSilentServerDoesNotKeepUs(t *testing.T) {
 	f.grace = time.Millisecond
 	f.when(func() bool { return f.sessions[0].inFlight > 0 }, f.stop)
 	r := f.mustRun(t)
-	if len(r.Errors) != 1 || r.Errors[0] != (errorCount{"login: no answer", 1}) {
+	if len(r.Errors) != 1 || r.Errors[0] != (kindCount{"login: no answer", 1}) {
 		t.Errorf("the command without an answer must be counted: %v", r.Errors)
 	}
 }

@@ -14,7 +14,7 @@ const (
 	waiting phase = iota
 	// dialing: the connection is being made. Ends in entering or over.
 	dialing
-	// entering: LOGIN, SELECT, and for the first of an account a FETCH of the
+	// entering: STARTTLS, LOGIN, SELECT, and for the first of an account a FETCH of the
 	// sizes, each after the other; with nothing in flight only while another
 	// fills the mailbox. Ends in working, leaving or over.
 	entering
@@ -63,6 +63,9 @@ func (s *session) dial() {
 	f := s.fleet
 	s.phase, s.dialed = dialing, time.Now()
 	f.entering++
+	if f.opt.tls.mode == tlsFirst {
+		f.handshakes.begin(s.dialed)
+	}
 	dialer := &f.dialer
 	if s.id == 0 && f.opt.trace {
 		dialer = &f.traced
@@ -72,6 +75,10 @@ func (s *session) dial() {
 
 func (s *session) connected(c *conn.Client, err error) {
 	f := s.fleet
+	mode := f.opt.tls.mode
+	if mode == tlsFirst {
+		f.handshakes.end(time.Now())
+	}
 	if err != nil {
 		if !f.stopping {
 			s.fail(verbConnect, err)
@@ -80,9 +87,17 @@ func (s *session) connected(c *conn.Client, err error) {
 		f.refused()
 		return
 	}
-	f.meter.done(verbConnect, time.Since(s.dialed))
 	s.client, s.phase, s.lost, s.bye = c, entering, false, ""
 	f.byClient[c] = s
+	if mode == tlsFirst {
+		s.secured()
+	} else {
+		f.meter.done(verbConnect, time.Since(s.dialed))
+	}
+	if mode == tlsLater {
+		s.startTLS()
+		return
+	}
 	s.send(op{verb: verbLogin})
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -58,7 +59,8 @@ const row = "%-14s %11s %9s %7s %7s %7s %7s %7s\n"
 
 // extra reports whether v is no command: its row stands below the total.
 func (v *verbReport) extra() bool {
-	return v.Verb == verbConnect.String() || v.Verb == verbWake.String()
+	at := slices.Index(verbNames[:], v.Verb)
+	return at >= 0 && !verb(at).isCommand()
 }
 
 func (r *report) verbRow(b *strings.Builder, v verbReport) {
@@ -86,6 +88,13 @@ func (r *report) summary() [][2]string {
 		add("client CPU", "%.1f us a command (user %.1f, system %.1f), %.2f of a core",
 			r.CPU.User+r.CPU.System, r.CPU.User, r.CPU.System, r.CPU.Cores)
 	}
+	if r.TLS != nil && r.TLS.Handshakes > 0 {
+		word := "TLS"
+		for _, text := range r.TLS.lines() {
+			add(word, "%s", text)
+			word = ""
+		}
+	}
 	m := r.Memory
 	if m.Connections >= memorySample {
 		add("client memory", "%s a connection (heap %s, stacks %s)", size(m.Heap+m.Stacks), size(m.Heap), size(m.Stacks))
@@ -104,6 +113,24 @@ func (r *report) summary() [][2]string {
 			word = "errors"
 		}
 		add(word, "%s x %s", count(e.Count), e.Kind)
+	}
+	return lines
+}
+
+// lines tells what there is to say of TLS.
+func (t *tlsReport) lines() []string {
+	verified := "certificate verified"
+	if !t.Verified {
+		verified = "certificate NOT VERIFIED (-insecure)"
+	}
+	lines := []string{
+		fmt.Sprintf("%s handshakes, %s resumed (%.1f %%)", count(t.Handshakes), count(t.Resumed), t.ResumedPercent),
+		fmt.Sprintf("%s/s while any went on, computing %s each", count(int64(t.Rate+0.5)),
+			latency(time.Duration(t.Computing*float64(time.Microsecond)))),
+		verified,
+	}
+	for _, k := range t.Kinds {
+		lines = append(lines, fmt.Sprintf("%s x %s", count(k.Count), k.Kind))
 	}
 	return lines
 }
