@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -88,20 +89,34 @@ type serverProcess struct {
 	last server.Status
 }
 
-func startServer(tb testing.TB) *serverProcess {
+func startServer(tb testing.TB, role string) *serverProcess {
 	tb.Helper()
-	s := &serverProcess{child: startRole(tb, serverRole)}
+	s := &serverProcess{child: startRole(tb, role)}
 	s.receive(tb, &s.last)
 	return s
 }
 
-// answered returns the number of commands answered since it was last asked.
-func (s *serverProcess) answered(tb testing.TB) int64 {
+// done returns what the server has counted since it was last asked.
+func (s *serverProcess) done(tb testing.TB) server.Status {
 	tb.Helper()
-	before := s.last.Answered
+	before := s.last
+	s.last = server.Status{}
 	s.send(tb, struct{}{})
 	s.receive(tb, &s.last)
-	return s.last.Answered - before
+	return s.last.Since(before)
+}
+
+// forFleet returns what a fleet is told of the server.
+func (s *serverProcess) forFleet(tb testing.TB) fleet.Server {
+	tb.Helper()
+	if s.last.CA == "" {
+		return fleet.Server{Addr: s.last.Addr}
+	}
+	file := filepath.Join(tb.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, []byte(s.last.CA), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return fleet.Server{Addr: s.last.Addr, CA: file}
 }
 
 // fleetProcess is one side of a race.

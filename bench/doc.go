@@ -11,6 +11,13 @@
 //	goimap  emersion/go-imap v2, two goroutines a connection (up to 100 connections,
 //	        1,000 for memory)
 //
+// and in TLS, with a server of its own kind, which has a goroutine for each
+// connection:
+//
+//	tls       this library, with implicit TLS
+//	tlsfloor  bare crypto/tls over the connections of package net, a goroutine a
+//	        connection, which counts bytes
+//
 // Every fleet is a process, and has a server to itself, which is a process too:
 // the test binary runs itself again. So the CPU time of a fleet, getrusage(2),
 // is the client's and nobody else's, though it includes what the kernel does
@@ -26,7 +33,8 @@
 // turns, ten rounds for each iteration of a benchmark, only one of them and its
 // server have anything to do. A side that did not complete what it was told to,
 // by its own count of tagged OKs and literal octets or by the server's count of
-// commands, fails the benchmark. Nothing fails for being slow.
+// commands, fails the benchmark. Nothing fails for being slow. Where each side has
+// one connection only, all get new processes after every two rounds.
 //
 // # The race of loops
 //
@@ -39,6 +47,14 @@
 //	bare        epoll_wait and a call for each event: the floor
 //	barenested  the same with its epoll inside another: the floor of nesting
 //	libuv       uv_poll_t, in C, where a compiler and libuv1-dev are installed
+//
+// # The storm
+//
+// In a process of its own (package storm) 2,000 connections begin TLS at the same
+// moment in one loop, which has a timer every millisecond and another connection that
+// sends one NOOP after the other. How late the timer is, and how long a NOOP takes, is
+// what the storm costs everybody else. The server computes as much as we do, on the
+// same machine, and anything else that runs there is in the figures, too.
 //
 // # What the numbers mean
 //
@@ -60,14 +76,23 @@
 //		goroutines for an idle connection
 //	ours-10000/100, floor-10000/100
 //		ns/cmd at 10,000 connections over that at 100, in the same round
+//	ours-handshakes/cpu-s, ours-MB/cpu-s, ...
+//		connections made, or megabytes of literals fetched, in a second of the
+//		fleet's CPU time; their ratio is ours over the floor's
+//	lag-p99-ms, lag-max-ms, own-p99-ms, own-max-ms
+//		how late the loop was for a millisecond of the storm, and how much of that
+//		our process computed, workers included: the rest is others' doing
+//	noop-p99-ms, noop-max-ms
+//		from Send to completion, on the connection that stood before the storm
 //	loop-ns/event, ..., loop/bare, nested/loop, ...
 //		CPU time of a side's process for an event, the write and the read of the
 //		eventfd included, and ratios of them in the same round
 //
 // # How to run
 //
-// A process has up to 19,000 descriptors, so `ulimit -n` must be 20,000. The smoke run does everything once, in short rounds, in about a minute;
-// the second is the one whose figures may be quoted:
+// A process has up to 19,000 descriptors, so `ulimit -n` must be 20,000. The smoke
+// run does everything once, in short rounds, in a few minutes; the second is the one
+// whose figures may be quoted:
 //
 //	go test ./bench -run '^$' -bench . -benchtime 1x
 //	go test ./bench -run '^$' -bench . -benchtime 3x -effort 8 -table -timeout 1h

@@ -5,6 +5,7 @@ package bench
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/imclient/imclient/bench/fleet"
@@ -13,12 +14,18 @@ import (
 	"github.com/imclient/imclient/bench/loops"
 	"github.com/imclient/imclient/bench/ours"
 	"github.com/imclient/imclient/bench/server"
+	"github.com/imclient/imclient/bench/storm"
+	"github.com/imclient/imclient/bench/tlsfloor"
 )
 
 // roleEnv makes this binary, when it runs itself again, a server or a side.
 const roleEnv = "IMCLIENT_BENCH_ROLE"
 
-const serverRole = "server"
+const (
+	serverRole    = "server"
+	tlsServerRole = "tlsserver"
+	stormRole     = "storm"
+)
 
 // loopRoles are the loops of the race of loops that run in Go, by name.
 var loopRoles = map[string]func() loops.Side{
@@ -30,9 +37,19 @@ var loopRoles = map[string]func() loops.Side{
 
 // fleets are the sides that a race can have, by name.
 var fleets = map[string]func() fleet.Fleet{
-	"ours":   func() fleet.Fleet { return new(ours.Fleet) },
-	"floor":  func() fleet.Fleet { return new(floor.Fleet) },
-	"goimap": func() fleet.Fleet { return new(goimap.Fleet) },
+	"ours":     func() fleet.Fleet { return new(ours.Fleet) },
+	"floor":    func() fleet.Fleet { return new(floor.Fleet) },
+	"goimap":   func() fleet.Fleet { return new(goimap.Fleet) },
+	"tls":      func() fleet.Fleet { return new(ours.Fleet) },
+	"tlsfloor": func() fleet.Fleet { return new(tlsfloor.Fleet) },
+}
+
+// serverOf returns the role of the server that a side needs.
+func serverOf(name string) string {
+	if strings.HasPrefix(name, "tls") {
+		return tlsServerRole
+	}
+	return serverRole
 }
 
 func TestMain(m *testing.M) {
@@ -41,6 +58,7 @@ func TestMain(m *testing.M) {
 		code := m.Run()
 		if *showTable {
 			printTable(os.Stdout)
+			printRates(os.Stdout)
 		}
 		os.Exit(code)
 	}
@@ -51,14 +69,29 @@ func TestMain(m *testing.M) {
 }
 
 func play(role string) error {
-	if role == serverRole {
-		return server.Process(os.Stdin, os.Stdout)
+	switch role {
+	case serverRole:
+		s, err := server.Listen()
+		return serve(s, err)
+	case tlsServerRole:
+		s, err := server.ListenTLS()
+		return serve(s, err)
 	}
 	if newFleet, ok := fleets[role]; ok {
 		return fleet.Serve(newFleet(), os.Stdin, os.Stdout)
+	}
+	if role == stormRole {
+		return storm.Serve(os.Stdin, os.Stdout)
 	}
 	if newLoop, ok := loopRoles[role]; ok {
 		return loops.Serve(newLoop(), os.Stdin, os.Stdout)
 	}
 	return fmt.Errorf("no such role")
+}
+
+func serve(s server.Serving, err error) error {
+	if err != nil {
+		return err
+	}
+	return server.Process(s, os.Stdin, os.Stdout)
 }

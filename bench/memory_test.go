@@ -19,19 +19,32 @@ func BenchmarkIdleMemory(b *testing.B) {
 			if conns <= 1000 {
 				names = append(names, "goimap")
 			}
-			held := make(map[string][]fleet.Memory)
-			for b.Loop() {
-				for _, name := range names {
-					held[name] = append(held[name], idleMemory(b, name, conns))
-				}
-			}
-			for _, name := range names {
-				b.ReportMetric(perConn(held[name], conns, func(m fleet.Memory) int64 { return m.Heap + m.Stacks }), name+"-B/conn")
-				b.ReportMetric(perConn(held[name], conns, func(m fleet.Memory) int64 { return int64(m.Goroutines) }), name+"-goroutines/conn")
-			}
-			b.ReportMetric(0, "ns/op")
+			benchmarkIdle(b, names, conns)
 		})
 	}
+}
+
+// BenchmarkTLSIdleMemory is the same in TLS. The floor has a goroutine for each
+// connection waiting in a Read.
+func BenchmarkTLSIdleMemory(b *testing.B) {
+	const conns = 2000
+	b.Run(fmt.Sprintf("conns=%d", conns), func(b *testing.B) {
+		benchmarkIdle(b, []string{"tls", "tlsfloor"}, conns)
+	})
+}
+
+func benchmarkIdle(b *testing.B, names []string, conns int) {
+	held := make(map[string][]fleet.Memory)
+	for b.Loop() {
+		for _, name := range names {
+			held[name] = append(held[name], idleMemory(b, name, conns))
+		}
+	}
+	for _, name := range names {
+		b.ReportMetric(perConn(held[name], conns, func(m fleet.Memory) int64 { return m.Heap + m.Stacks }), name+"-B/conn")
+		b.ReportMetric(perConn(held[name], conns, func(m fleet.Memory) int64 { return int64(m.Goroutines) }), name+"-goroutines/conn")
+	}
+	b.ReportMetric(0, "ns/op")
 }
 
 // idleMemory measures a new process.
@@ -40,7 +53,7 @@ func idleMemory(tb testing.TB, name string, conns int) fleet.Memory {
 	var r race
 	r.enter(tb, name, name, conns)
 	held := r.sides[0].fleet.do(tb, fleet.Request{Op: fleet.OpIdle, Profile: profile(tb, name+".heap")}).Memory
-	if got, want := r.sides[0].server.answered(tb), int64(2*conns); got != want {
+	if got, want := r.sides[0].server.done(tb).Answered, int64(2*conns); got != want {
 		tb.Fatalf("%s fetched and idled with %d commands, not %d", name, got, want)
 	}
 	r.end()

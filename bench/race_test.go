@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/imclient/imclient/bench/fleet"
+	"github.com/imclient/imclient/bench/server"
 )
 
 var (
@@ -27,6 +28,7 @@ type race struct {
 // side is a fleet with a server to itself, each a process.
 type side struct {
 	name   string
+	role   string
 	conns  int
 	server *serverProcess
 	fleet  fleetProcess
@@ -37,19 +39,30 @@ type side struct {
 // label tells it from other sides of the same name.
 func (r *race) enter(tb testing.TB, label, name string, conns int) {
 	tb.Helper()
-	s := &side{name: label, conns: conns, server: startServer(tb), fleet: startFleet(tb, name)}
-	s.fleet.do(tb, fleet.Request{Op: fleet.OpOpen, Addr: s.server.last.Addr, Conns: conns, Profile: profile(tb, label+".cpu")})
-	if got, want := s.server.answered(tb), int64(2*conns); got < want {
-		tb.Fatalf("%s logged in and selected with %d commands, not %d", label, got, want)
-	}
+	s := &side{name: label, role: name, conns: conns}
+	s.start(tb)
 	r.sides = append(r.sides, s)
+}
+
+// start opens the fleet, in new processes.
+func (s *side) start(tb testing.TB) {
+	tb.Helper()
+	s.server, s.fleet = startServer(tb, serverOf(s.role)), startFleet(tb, s.role)
+	s.fleet.do(tb, fleet.Request{Op: fleet.OpOpen, Server: s.server.forFleet(tb), Conns: s.conns, Profile: profile(tb, s.name+".cpu")})
+	if got, want := s.server.done(tb).Answered, int64(2*s.conns); got < want {
+		tb.Fatalf("%s logged in and selected with %d commands, not %d", s.name, got, want)
+	}
+}
+
+func (s *side) end() {
+	s.fleet.end()
+	s.server.end()
 }
 
 // end lets the processes go before the benchmark ends.
 func (r *race) end() {
 	for _, s := range r.sides {
-		s.fleet.end()
-		s.server.end()
+		s.end()
 	}
 }
 
@@ -73,7 +86,34 @@ func (r *race) warmUp(tb testing.TB, verb fleet.Verb, depth, total int) {
 // least total commands, in batches of depth.
 func (r *race) run(tb testing.TB, verb fleet.Verb, depth, total int) {
 	tb.Helper()
-	for range 10 {
+	r.takeTurns(tb, 10, verb, depth, total)
+}
+
+// runAfresh is run with new processes after every two rounds. A process has its
+// luck with where the kernel puts it and its server, and keeps it.
+func (r *race) runAfresh(tb testing.TB, verb fleet.Verb, depth, total int) {
+	tb.Helper()
+	for range 5 {
+		r.restart(tb)
+		for _, s := range r.sides {
+			s.turn(tb, verb, depth, total) // to warm up
+		}
+		r.takeTurns(tb, 2, verb, depth, total)
+	}
+}
+
+// restart gives each side new processes, which live as long as tb.
+func (r *race) restart(tb testing.TB) {
+	tb.Helper()
+	for _, s := range r.sides {
+		s.end()
+		s.start(tb)
+	}
+}
+
+func (r *race) takeTurns(tb testing.TB, rounds int, verb fleet.Verb, depth, total int) {
+	tb.Helper()
+	for range rounds {
 		order := slices.Clone(r.sides)
 		if r.rounds++; r.rounds%2 == 0 {
 			slices.Reverse(order) // so that no side always comes after the same other
@@ -88,10 +128,21 @@ func (s *side) turn(tb testing.TB, verb fleet.Verb, depth, total int) fleet.Cost
 	tb.Helper()
 	job := fleet.Job{Verb: verb, Depth: depth, Batches: fleet.Batches(total, s.conns, depth)}
 	cost := s.fleet.do(tb, fleet.Request{Op: fleet.OpRun, Job: job}).Cost
-	if got := s.server.answered(tb); got != cost.Commands {
-		tb.Fatalf("%s says it completed %d commands; the server answered %d", s.name, cost.Commands, got)
+	if got, want := s.server.done(tb), counts(verb, cost.Commands); got != want {
+		tb.Fatalf("%s says it completed %d times %s; the server counts %+v", s.name, cost.Commands, verb, got)
 	}
 	return cost
+}
+
+// counts returns what a server counts when verb is done n times.
+func counts(verb fleet.Verb, n int64) server.Status {
+	switch verb {
+	case fleet.Handshake:
+		return server.Status{Handshakes: n}
+	case fleet.Resume:
+		return server.Status{Handshakes: n, Resumed: n}
+	}
+	return server.Status{Answered: n}
 }
 
 // median returns the median over a side's turns of what of tells of each.

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/imclient/imclient/bench/fleet"
 )
 
 var showTable = flag.Bool("table", false, "print the figures of commands as a Markdown table at the end")
@@ -32,6 +34,32 @@ func addLine(tb testing.TB, sides []*side) {
 		l.peer = sides[2].median(nanoseconds)
 	}
 	table = append(table, l)
+}
+
+// rates collects a line for every race whose figures are for a CPU second.
+var rates []rate
+
+type rate struct {
+	name, unit         string
+	ours, floor, ratio float64
+}
+
+func addRate(tb testing.TB, sides []*side, unit string, of func(fleet.Cost) float64) {
+	rates = append(rates, rate{
+		name:  strings.TrimPrefix(tb.Name(), "Benchmark"),
+		unit:  unit,
+		ours:  sides[0].median(of),
+		floor: sides[1].median(of),
+		ratio: 1 / ratio(sides[0], sides[1]),
+	})
+}
+
+func printRates(w io.Writer) {
+	fmt.Fprintln(w, "| In a CPU second | ours | floor | ours / floor |")
+	fmt.Fprintln(w, "|---|---|---|---|")
+	for _, r := range rates {
+		fmt.Fprintf(w, "| %s | %.0f %s | %.0f %s | %.2f |\n", r.name, r.ours, r.unit, r.floor, r.unit, r.ratio)
+	}
 }
 
 // printTable writes microseconds.

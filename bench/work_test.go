@@ -31,7 +31,10 @@ func TestSidesDoTheirWork(t *testing.T) {
 					}
 				}
 			}
-			idleMemory(t, name, conns)
+			held := idleMemory(t, name, conns)
+			if oneLoop := name == "ours" || name == "tls"; oneLoop && held.Goroutines != 0 {
+				t.Errorf("%d idle connections in a loop have no goroutine: got %d", conns, held.Goroutines)
+			}
 		})
 	}
 }
@@ -99,5 +102,20 @@ func TestTable(t *testing.T) {
 	printTable(&got)
 	if got.String() != want[1:] {
 		t.Errorf("the table is%s\ngot\n%s", want, got.String())
+	}
+}
+
+func TestRates(t *testing.T) {
+	rates = []rate{{name: "TLSFetch/conns=1/size=64KiB", unit: "MB", ours: 900.4, floor: 1000.5, ratio: 0.9}}
+	defer func() { rates = nil }()
+	const want = `
+| In a CPU second | ours | floor | ours / floor |
+|---|---|---|---|
+| TLSFetch/conns=1/size=64KiB | 900 MB | 1000 MB | 0.90 |
+`
+	var got strings.Builder
+	printRates(&got)
+	if got.String() != want[1:] {
+		t.Errorf("the rates are%s\ngot\n%s", want, got.String())
 	}
 }

@@ -4,6 +4,7 @@
 package fleet
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 
@@ -15,7 +16,7 @@ import (
 // goroutine, Open first.
 type Fleet interface {
 	// Open makes n connections, each logged in and with INBOX SELECTed.
-	Open(addr netip.AddrPort, n int) error
+	Open(s Server, n int) error
 	// Run does a job on every connection and returns when all of it is done.
 	// It must not answer for work that it has not seen completed.
 	Run(Job) (Work, error)
@@ -24,29 +25,63 @@ type Fleet interface {
 	Idle() error
 }
 
+// Server is what a fleet knows of its server.
+type Server struct {
+	Addr netip.AddrPort
+	CA   string // a PEM file with whom to trust; "" without TLS
+}
+
 // Verb is the command that a job consists of.
 type Verb string
 
 const (
 	Noop  Verb = "NOOP"
 	Fetch Verb = "FETCH" // of message 1: a literal of server.Small octets
+
+	FetchLarge Verb = "FETCH of 64 KiB" // of message 2: server.Large octets
+	FetchHuge  Verb = "FETCH of 10 MiB" // of message 3: server.Huge octets
+
+	// Instead of a command, another connection beside those that are open: it is
+	// made, its greeting is read, and it is closed. A side with TLS makes as many
+	// of them at once as it has connections open.
+
+	Handshake Verb = "handshake" // the server has no session of it
+	Resume    Verb = "resume"    // with the session of an earlier connection
 )
+
+// IsHandshake reports whether v makes connections instead of using them.
+func (v Verb) IsHandshake() bool { return v == Handshake || v == Resume }
+
+// Message returns the number of the message that a FETCH is for, 0 when v is none.
+func (v Verb) Message() uint32 {
+	switch v {
+	case Fetch:
+		return 1
+	case FetchLarge:
+		return 2
+	case FetchHuge:
+		return 3
+	}
+	return 0
+}
 
 // Command returns a whole command of this verb, without tag and CRLF.
 func (v Verb) Command() string {
-	if v == Fetch {
-		return "FETCH 1 (BODY.PEEK[])"
+	if n := v.Message(); n > 0 {
+		return fmt.Sprintf("FETCH %d (BODY.PEEK[])", n)
 	}
 	return string(v)
 }
 
 // Literal returns the octets of the literal that one such command brings.
 func (v Verb) Literal() int64 {
-	if v == Fetch {
-		return server.Small
-	}
-	return 0
+	return [...]int64{0, server.Small, server.Large, server.Huge}[v.Message()]
 }
+
+// Line makes a whole line of a command, for the sides that parse nothing. The tag
+// is always the same and as long as those of the other sides are most of the
+// time, so that the replies of a batch have a length that is known.
+func Line(command string) string { return "kf1000 " + command + "\r\n" }
 
 // Job is work for each connection of a fleet: Batches times, Depth commands are
 // sent without waiting, and the next batch when the last of them has

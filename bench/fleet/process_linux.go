@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"runtime"
 	"runtime/pprof"
@@ -17,10 +16,10 @@ import (
 // Request is one line of JSON from the benchmark to a child process.
 type Request struct {
 	Op      Op
-	Addr    netip.AddrPort // OpOpen
-	Conns   int            // OpOpen
-	Profile string         // a file for the CPU profile from OpOpen on, for the heap profile at OpIdle; "": none
-	Job     Job            // OpRun
+	Server  Server // OpOpen
+	Conns   int    // OpOpen
+	Profile string // a file for the CPU profile from OpOpen on, for the heap profile at OpIdle; "": none
+	Job     Job    // OpRun
 }
 
 // Op says what is wanted.
@@ -86,7 +85,7 @@ func (p *process) do(req Request, resp *Response) (err error) {
 	switch req.Op {
 	case OpOpen:
 		p.empty, p.conns = memory(), req.Conns
-		if err := p.fleet.Open(req.Addr, req.Conns); err != nil {
+		if err := p.fleet.Open(req.Server, req.Conns); err != nil {
 			return err
 		}
 		return profile(req.Profile, pprof.StartCPUProfile)
@@ -107,14 +106,14 @@ func (p *process) do(req Request, resp *Response) (err error) {
 // run measures a job, and refuses a cost that does not stand for all of it.
 func (p *process) run(job Job) (cost Cost, err error) {
 	before := mallocs()
-	begin, err := cpu()
+	begin, err := CPU()
 	if err != nil {
 		return cost, err
 	}
 	if cost.Work, err = p.fleet.Run(job); err != nil {
 		return cost, err
 	}
-	end, err := cpu()
+	end, err := CPU()
 	if err != nil {
 		return cost, err
 	}
@@ -128,8 +127,8 @@ func (p *process) run(job Job) (cost Cost, err error) {
 	return cost, nil
 }
 
-// cpu returns the user and system time of the process so far.
-func cpu() (time.Duration, error) {
+// CPU returns the user and system time of the process so far.
+func CPU() (time.Duration, error) {
 	var usage unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
 		return 0, os.NewSyscallError("getrusage", err)

@@ -3,7 +3,6 @@ package fleet
 import (
 	"bytes"
 	"encoding/json"
-	"net/netip"
 	"strings"
 	"testing"
 )
@@ -11,9 +10,9 @@ import (
 // fake claims to have done what it is told to.
 type fake struct{ work Work }
 
-func (f fake) Open(netip.AddrPort, int) error { return nil }
-func (f fake) Run(Job) (Work, error)          { return f.work, nil }
-func (f fake) Idle() error                    { return nil }
+func (f fake) Open(Server, int) error { return nil }
+func (f fake) Run(Job) (Work, error)  { return f.work, nil }
+func (f fake) Idle() error            { return nil }
 
 func TestServeRefusesAnotherCountThanTheJob(t *testing.T) {
 	const requests = `{"Op":"open","Conns":5} {"Op":"run","Job":{"Verb":"FETCH","Depth":2,"Batches":3}}`

@@ -33,7 +33,7 @@ type link struct {
 }
 
 // Open makes the connections one after the other.
-func (f *Fleet) Open(addr netip.AddrPort, n int) (err error) {
+func (f *Fleet) Open(s fleet.Server, n int) (err error) {
 	if f.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
@@ -41,7 +41,7 @@ func (f *Fleet) Open(addr netip.AddrPort, n int) (err error) {
 	f.events = make([]unix.EpollEvent, 512)
 	f.in = make([]byte, 64<<10)
 	for i := range f.links {
-		if err := f.open(i, addr); err != nil {
+		if err := f.open(i, s.Addr); err != nil {
 			return err
 		}
 	}
@@ -65,7 +65,7 @@ func (f *Fleet) open(i int, addr netip.AddrPort) error {
 		return err
 	}
 	for _, command := range []string{"LOGIN " + fleet.User(i) + " " + fleet.Password, "SELECT INBOX"} {
-		if err := f.exchange(&f.links[i], line(command)); err != nil {
+		if err := f.exchange(&f.links[i], fleet.Line(command)); err != nil {
 			return err
 		}
 	}
@@ -75,11 +75,6 @@ func (f *Fleet) open(i int, addr netip.AddrPort) error {
 	err = unix.EpollCtl(f.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)})
 	return os.NewSyscallError("epoll_ctl", err)
 }
-
-// line makes a whole line of a command. The tag is always the same and as long
-// as those of the other sides are most of the time, so that the replies of a
-// batch have a length that is known.
-func line(command string) string { return "kf1000 " + command + "\r\n" }
 
 // exchange is for a socket that blocks.
 func (f *Fleet) exchange(l *link, line string) error {
@@ -103,7 +98,7 @@ func (f *Fleet) await(l *link) error {
 // Run writes batch after batch on every connection, each as soon as the bytes
 // of the last one's replies have come.
 func (f *Fleet) Run(job fleet.Job) (work fleet.Work, err error) {
-	command := line(job.Verb.Command())
+	command := fleet.Line(job.Verb.Command())
 	f.batch = bytes.Repeat([]byte(command), job.Depth)
 	f.owed = job.Depth * len(server.Answer(command))
 	before := f.syscalls
@@ -148,7 +143,7 @@ func (f *Fleet) Idle() error {
 			return os.NewSyscallError("fcntl", err)
 		}
 		for _, command := range []string{"FETCH 2 (BODY.PEEK[])", "IDLE"} {
-			if err := f.exchange(l, line(command)); err != nil {
+			if err := f.exchange(l, fleet.Line(command)); err != nil {
 				return err
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"sync"
 
 	"github.com/emersion/go-imap/v2"
@@ -27,11 +26,11 @@ type Fleet struct {
 var body = &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{{Peek: true}}}
 
 // Open makes the connections one after the other.
-func (f *Fleet) Open(addr netip.AddrPort, n int) error {
+func (f *Fleet) Open(s fleet.Server, n int) error {
 	f.clients = make([]*imapclient.Client, n)
 	f.idles = make([]*imapclient.IdleCommand, n)
 	for i := range f.clients {
-		c, err := imapclient.DialInsecure(addr.String(), nil)
+		c, err := imapclient.DialInsecure(s.Addr.String(), nil)
 		if err != nil {
 			return err
 		}

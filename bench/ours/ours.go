@@ -5,18 +5,19 @@ package ours
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strconv"
 
 	"github.com/imclient/imclient/bench/fleet"
 	"github.com/imclient/imclient/bench/server"
 	"github.com/imclient/imclient/conn"
 	"github.com/imclient/imclient/reactor"
+	"github.com/imclient/imclient/tlsup"
 	"github.com/imclient/imclient/wire"
 )
 
 // Fleet is our side of a benchmark. Its zero value is ready to Open.
 type Fleet struct {
+	server fleet.Server
 	dialer conn.Dialer
 	loop   *reactor.Loop
 	agents []agent
@@ -39,14 +40,17 @@ type agent struct {
 }
 
 // Open connects as an application with a loop does.
-func (f *Fleet) Open(addr netip.AddrPort, n int) (err error) {
+func (f *Fleet) Open(s fleet.Server, n int) (err error) {
 	if f.loop, err = reactor.New(); err != nil {
 		return err
 	}
+	f.server = s
+	if s.CA != "" {
+		f.dialer.ImplicitTLS, f.dialer.TLS = true, &tlsup.Policy{Files: tlsup.Files{CA: s.CA}}
+	}
 	f.agents = make([]agent, n)
-	host, port := addr.Addr().String(), strconv.Itoa(int(addr.Port()))
 	return f.each(func(i int) {
-		f.dialer.ConnectAsync(context.Background(), f.loop, host, port, func(c *conn.Client, err error) {
+		f.connect(&f.dialer, func(c *conn.Client, err error) {
 			if err != nil {
 				f.fail(err)
 				return
@@ -55,6 +59,11 @@ func (f *Fleet) Open(addr netip.AddrPort, n int) (err error) {
 			f.agents[i].enter(fleet.User(i))
 		})
 	})
+}
+
+func (f *Fleet) connect(d *conn.Dialer, done func(*conn.Client, error)) {
+	host, port := f.server.Addr.Addr().String(), strconv.Itoa(int(f.server.Addr.Port()))
+	d.ConnectAsync(context.Background(), f.loop, host, port, done)
 }
 
 // enter registers the eight callbacks of which the contract speaks, logs in and
@@ -87,6 +96,9 @@ func (a *agent) exchange(next func(), format string, args ...any) {
 
 // Run sends a batch on every connection; [completed] sends the others.
 func (f *Fleet) Run(job fleet.Job) (fleet.Work, error) {
+	if job.Verb.IsHandshake() {
+		return f.shake(job)
+	}
 	f.job, f.work, f.left = job, fleet.Work{}, len(f.agents)
 	before := f.syscalls()
 	err := f.run(func() {
@@ -104,8 +116,8 @@ func (a *agent) sendBatch() {
 	a.pending = a.fleet.job.Depth
 	for range a.pending {
 		var err error
-		if a.fleet.job.Verb == fleet.Fetch {
-			err = a.client.Send(completed, a, "FETCH %u (BODY.PEEK[])", uint32(1))
+		if n := a.fleet.job.Verb.Message(); n > 0 {
+			err = a.client.Send(completed, a, "FETCH %u (BODY.PEEK[])", n)
 		} else {
 			err = a.client.Send(completed, a, "NOOP")
 		}

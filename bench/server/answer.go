@@ -2,37 +2,43 @@
 // answers as cheaply as a Go program can, always the same, and checks nothing,
 // so that what is measured is the client.
 //
-// It knows CAPABILITY, LOGIN, SELECT, NOOP, FETCH of message 1 or 2, IDLE with
+// It knows CAPABILITY, LOGIN, SELECT, NOOP, FETCH of message 1, 2 or 3, IDLE with
 // DONE, and LOGOUT; anything else is BAD. It reads no literals.
+//
+// There are two of them: [Server] in the clear, one epoll loop, and [TLS], a
+// goroutine for each connection.
 package server
 
 import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 )
 
-// The octets of the two messages of every mailbox: `FETCH 1 ...` answers with a
-// literal of Small octets, `FETCH 2 ...` with one of Large.
+// The octets of the three messages of every mailbox: `FETCH 1 ...` answers with a
+// literal of Small octets, `FETCH 2 ...` with one of Large, `FETCH 3 ...` of Huge.
 const (
 	Small = 4 << 10
 	Large = 64 << 10
+	Huge  = 10 << 20
 )
 
 // Greeting is what a client hears first. It carries the capabilities, as does
 // the answer to LOGIN, because some clients ask for them otherwise.
 const Greeting = "* OK [CAPABILITY IMAP4rev1 IDLE] ready\r\n"
 
-const selected = "* 2 EXISTS\r\n" +
+const selected = "* 3 EXISTS\r\n" +
 	"* 0 RECENT\r\n" +
 	"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)\r\n" +
 	"* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)] limited\r\n" +
 	"* OK [UIDVALIDITY 1] UIDs valid\r\n" +
-	"* OK [UIDNEXT 3] predicted next UID\r\n"
+	"* OK [UIDNEXT 4] predicted next UID\r\n"
 
 var (
 	small = fetchReply(1, Small)
 	large = fetchReply(2, Large)
+	huge  = sync.OnceValue(func() []byte { return fetchReply(3, Huge) }) // every side has this package in it
 )
 
 // fetchReply is the whole untagged reply to a FETCH of message n.
@@ -49,6 +55,13 @@ func Answer(line string) []byte {
 	return d.answer(nil, []byte(strings.TrimSuffix(line, "\r\n")))
 }
 
+// AnswerSize returns the length of an Answer without making it.
+func AnswerSize(line string) int {
+	var d dialogue
+	text := []byte(strings.TrimSuffix(line, "\r\n"))
+	return len(message(text)) + len(d.complete(nil, text))
+}
+
 // dialogue is what the server remembers of a connection between two lines.
 type dialogue struct {
 	idle []byte // the tag of the IDLE in progress, else empty
@@ -57,17 +70,34 @@ type dialogue struct {
 
 // answer appends the answer to line, which comes without its CRLF.
 func (d *dialogue) answer(dst, line []byte) []byte {
+	return d.complete(append(dst, message(line)...), line)
+}
+
+// message returns the reply that comes before the rest of the answer to a FETCH,
+// nil for other commands. It is prepared, so it need not be copied.
+func message(line []byte) []byte {
+	_, command, _ := bytes.Cut(line, []byte(" "))
+	which, ok := bytes.CutPrefix(command, []byte("FETCH "))
+	switch {
+	case !ok:
+		return nil
+	case bytes.HasPrefix(which, []byte("2")):
+		return large
+	case bytes.HasPrefix(which, []byte("3")):
+		return huge()
+	}
+	return small
+}
+
+// complete appends the answer to line without its message.
+func (d *dialogue) complete(dst, line []byte) []byte {
 	tag, command, _ := bytes.Cut(line, []byte(" "))
-	verb, args, _ := bytes.Cut(command, []byte(" "))
+	verb, _, _ := bytes.Cut(command, []byte(" "))
 	switch string(verb) {
 	case "NOOP":
 		return append(append(dst, tag...), " OK NOOP completed\r\n"...)
 	case "FETCH":
-		message := small
-		if bytes.HasPrefix(args, []byte("2")) {
-			message = large
-		}
-		return append(append(append(dst, message...), tag...), " OK FETCH completed\r\n"...)
+		return append(append(dst, tag...), " OK FETCH completed\r\n"...)
 	case "CAPABILITY":
 		dst = append(dst, "* CAPABILITY IMAP4rev1 IDLE\r\n"...)
 		return append(append(dst, tag...), " OK CAPABILITY completed\r\n"...)

@@ -66,6 +66,9 @@ func (s *Server) Addr() netip.AddrPort { return s.addr }
 // another goroutine; an answer is counted before it can be read.
 func (s *Server) Answered() int64 { return s.published.Load() }
 
+// Status returns the address and the number of command lines answered.
+func (s *Server) Status() Status { return Status{Addr: s.addr, Answered: s.Answered()} }
+
 // Serve answers until the kernel refuses something that it should not.
 func (s *Server) Serve() error {
 	for {

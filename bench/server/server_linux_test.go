@@ -41,22 +41,6 @@ func stuck(s *Server) bool {
 	return false
 }
 
-// A whole conversation; the literal is left out.
-const (
-	commands = "a LOGIN joe secret\r\nb SELECT INBOX\r\nc NOOP\r\nd FETCH 1 (BODY.PEEK[])\r\ne IDLE\r\nDONE\r\n" +
-		"f XYZZY\r\nDONE\r\ng CAPABILITY\r\nh LOGOUT\r\n"
-	replies = Greeting +
-		"a OK [CAPABILITY IMAP4rev1 IDLE] logged in\r\n" +
-		selected + "b OK [READ-WRITE] SELECT completed\r\n" +
-		"c OK NOOP completed\r\n" +
-		"* 1 FETCH (BODY[] {4096}\r\n...)\r\nd OK FETCH completed\r\n" +
-		"+ idling\r\ne OK IDLE terminated\r\n" +
-		"f BAD unknown command\r\n" +
-		"DONE BAD unknown command\r\n" +
-		"* CAPABILITY IMAP4rev1 IDLE\r\ng OK CAPABILITY completed\r\n" +
-		"* BYE logging out\r\nh OK LOGOUT completed\r\n"
-)
-
 func TestConversation(t *testing.T) {
 	deliveries := map[string]func(io.Reader) io.Reader{
 		"whole":        func(r io.Reader) io.Reader { return r },
@@ -82,12 +66,15 @@ func TestConversation(t *testing.T) {
 }
 
 func TestAnswerIsWhatTheServerSays(t *testing.T) {
-	for _, command := range []string{"t NOOP\r\n", "t FETCH 1 (BODY.PEEK[])\r\n", "t FETCH 2 (BODY.PEEK[])\r\n", "t IDLE\r\n"} {
+	for _, command := range []string{"t NOOP\r\n", "t FETCH 1 (BODY.PEEK[])\r\n", "t FETCH 2 (BODY.PEEK[])\r\n", "t FETCH 3 (BODY.PEEK[])\r\n", "t IDLE\r\n"} {
 		_, c := dial(t)
 		if _, err := io.WriteString(c, command); err != nil {
 			t.Fatal(err)
 		}
 		want := Greeting + string(Answer(command))
+		if size := len(Greeting) + AnswerSize(command); size != len(want) {
+			t.Errorf("%q is answered by %d bytes: its size is said to be %d", command, len(want), size)
+		}
 		got := make([]byte, len(want))
 		if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
 			t.Errorf("%q is answered by %d bytes: got %q, %v", command, len(want), got, err)
