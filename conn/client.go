@@ -27,6 +27,7 @@ type Client struct {
 	local     bool  // the peer is on this machine: secrets stay here
 	syncOnly  bool  // ClearFlags said so: literals wait, whatever the server says
 	starting  bool  // a STARTTLS is pending
+	unborn    bool  // nobody has been given it yet: its end is told by Connect, or ConnectAsync's done
 	raised    bool  // a layer was just put on top, for the bytes behind the reply that is being dispatched
 	backlog   bool  // in holds whole replies that the budget left
 	deaf      uint8 // events in a row that had too much to read to write anything
@@ -126,12 +127,8 @@ func (c *Client) SetLoop(l *reactor.Loop) {
 	if c.login != nil {
 		c.login.left()
 	}
-	t := c.transport.tls()
-	if t == nil {
-		return
-	}
 	c.recall() // nobody would bring it
-	if t.unborn && c.state < closing {
+	if c.unborn && c.state < closing {
 		c.end(reactor.ErrClosed) // the loop is, and nobody else has the connection
 	}
 }
@@ -338,7 +335,7 @@ func (c *Client) finish() {
 	if c.state != dead {
 		c.setState(dead)
 		c.callbacks = nil
-		if t := c.transport.tls(); t != nil && t.unborn {
+		if c.unborn {
 			done = true
 			return
 		}

@@ -27,7 +27,7 @@ type dialing struct {
 	d          *Dialer
 	loop       *reactor.Loop
 	name       string
-	secure     bool // with ImplicitTLS, done comes when TLS stands
+	secure     bool // done comes when TLS stands
 	done       func(*Client, error)
 	terms      *terms          // of implicit TLS; nil: of a unix socket they are made when it stands
 	securing   *Client         // the winner, while its TLS handshake is under way
@@ -48,7 +48,7 @@ type dialing struct {
 // first. When ctx ends before that, it is called with context.Cause(ctx) and
 // nothing is left behind. It must be called on l's goroutine. Errors: see Connect.
 func (d *Dialer) ConnectAsync(ctx context.Context, l *reactor.Loop, host, port string, done func(*Client, error)) {
-	d.connect(ctx, l, host, port, true, done)
+	d.connect(ctx, l, host, port, d.ImplicitTLS, done)
 }
 
 func (d *Dialer) connect(ctx context.Context, l *reactor.Loop, host, port string, secure bool, done func(*Client, error)) {
@@ -298,14 +298,18 @@ func (x *dialing) won(a *attempt) error {
 		return nil
 	}
 	owned = true
-	if t := c.transport.tls(); t != nil && x.secure {
-		t.unborn = true
-		t.done = func(err error) { x.secured(c, err) }
-		x.securing = c
-		x.halt()
+	if !x.secure {
+		x.end(c, nil)
 		return nil
 	}
-	x.end(c, nil)
+	c.unborn, x.securing = true, c
+	t := c.transport.tls()
+	if t == nil { // Dialer.Trace has closed it
+		x.end(nil, c.err)
+		return nil
+	}
+	t.done = func(err error) { x.secured(c, err) }
+	x.halt()
 	return nil
 }
 

@@ -156,19 +156,18 @@ func (d *Dialer) Connect(host, port string) (*Client, error) {
 	if err != nil || !d.ImplicitTLS {
 		return c, err
 	}
-	t := c.transport.tls()
-	t.unborn = true
+	c.unborn = true
 	defer func() {
-		if t.unborn { // a callback of the tls.Config may have panicked
+		if c.unborn { // a callback of the tls.Config may have panicked
 			_ = c.Close()
 		}
 	}()
-	for !t.up {
+	for !c.secured() {
 		if err := c.ProcessOneEvent(); err != nil {
 			return nil, err
 		}
 	}
-	t.unborn = false
+	c.unborn = false
 	return c, nil
 }
 

@@ -22,7 +22,6 @@ type security struct {
 	up     bool          // the handshake is done
 	heard  bool          // something has come through it
 	before string        // the server's capabilities in the clear, as far as they were known
-	unborn bool          // nobody has been given the Client yet: its end is done's to tell
 	errand *errand       // who will make the next step, and then go on; nil: the next event
 	last   step          // what came of the last step
 	busy   time.Duration // all steps
@@ -283,6 +282,7 @@ func (c *Client) handshakeDone() {
 	}
 	c.trace.note("%s", describe(&state))
 	if c.state < closing {
+		c.unborn = c.unborn && t.done == nil
 		t.tell(nil)
 	}
 	c.lift() // a login may have waited for that
@@ -292,7 +292,6 @@ func (c *Client) handshakeDone() {
 func (t *security) tell(err error) {
 	if done := t.done; done != nil {
 		t.done = nil
-		t.unborn = t.unborn && err != nil
 		done(err)
 	}
 }

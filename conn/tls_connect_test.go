@@ -190,7 +190,7 @@ func TestTLSNotConnected(t *testing.T) {
 		a.turns(func() bool { return a.told > 0 })
 		a.over(why)
 
-		for _, line := range []string{"# TLS handshake", "# TLS 1.3"} {
+		for _, line := range []string{"# connected", "# TLS handshake", "# TLS 1.3"} {
 			a = arrive(t, context.Background(), d)
 			a.shuts = line
 			a.turns(func() bool {
@@ -276,6 +276,17 @@ func TestTLSConnectWaits(t *testing.T) {
 	}()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	closed := 0
+	for _, line := range []string{"# connected", "# TLS handshake", "# TLS 1.3"} {
+		d := &conn.Dialer{ImplicitTLS: true, TLS: conntest.Policy(), OnClose: func(*conn.Client, error) { closed++ }}
+		d.Trace = func(c *conn.Client, text string) {
+			if strings.HasPrefix(text, line) {
+				_ = c.Close()
+			}
+		}
+		if c, err := d.Connect("127.0.0.1", port); c != nil || err != conn.ErrClosed || closed != 0 {
+			t.Errorf("who is closed on the way is not connected to\n got: %v, %d times OnClose", err, closed)
+		}
+	}
 	d := &conn.Dialer{ImplicitTLS: true, TLS: new(tlsup.Policy), OnClose: func(*conn.Client, error) { closed++ }}
 	var certificate *tlsup.CertificateError
 	if c, err := d.Connect("127.0.0.1", port); c != nil || !errors.As(err, &certificate) || closed != 0 {
