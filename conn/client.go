@@ -259,7 +259,6 @@ func (c *Client) event() bool {
 // tells its reason once, and reads find the end after that: of a peer that has
 // vanished nobody must hear that it hung up. EPIPE is no reason but the hanging up.
 func (c *Client) lastWords(s *scratch, err error) {
-	c.recall()
 	for range 64 {
 		if c.state >= closing || !c.listen(s) {
 			break

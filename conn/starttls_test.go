@@ -29,7 +29,9 @@ func newTLSTalk(t *testing.T, d conn.Dialer, way string, cut *conntest.Cut) *tls
 	x := &tlsTalk{t: t}
 	d.Callbacks = []conn.Callback{{Proc: told(&x.log, "*")}}
 	d.OnClose = closing(&x.log)
-	d.TLS = conntest.Policy()
+	if d.TLS == nil {
+		d.TLS = conntest.Policy()
+	}
 	if way == "with Workers" {
 		d.Workers = conn.NewWorkers(2)
 	}
