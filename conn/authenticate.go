@@ -14,22 +14,9 @@ import (
 // [ErrReentrant]. Work that takes long, a provider's too, is done in it. See
 // [Client.AuthenticateAsync].
 func (c *Client) Authenticate(mechs []sasl.Mechanism, service, user string, prot sasl.Prot) error {
-	switch {
-	case c.busy:
-		return ErrReentrant
-	case c.notify != nil:
-		return ErrInLoop
-	}
-	over := false
-	var result error
-	err := c.AuthenticateAsync(mechs, service, user, prot, func(err error) { over, result = true, err })
-	for err == nil && !over {
-		err = c.ProcessOneEvent()
-	}
-	if over {
-		return result
-	}
-	return err
+	return c.untilDone(func(done func(error)) error {
+		return c.AuthenticateAsync(mechs, service, user, prot, done)
+	})
 }
 
 // AuthenticateAsync is Authenticate without waiting: done is called once, from a

@@ -196,12 +196,7 @@ func TestAnsweredBeforeItAsked(t *testing.T) {
 // An answer to a command that was answered is none to the one that is being prepared.
 func TestAnsweredBeforeItWasSaid(t *testing.T) {
 	l := newLoop(t)
-	m := &odd{name: "X", start: func() (sasl.Step, error) {
-		return sasl.Step{Work: func(ctx context.Context) (sasl.Step, error) {
-			<-ctx.Done()
-			return sasl.Step{}, ctx.Err()
-		}}, nil
-	}}
+	m := workingUntilCancelled()
 	c, s := conntest.New(t, new(conn.Dialer))
 	s.Join(l)
 	o := authenticate(t, c, m)

@@ -31,6 +31,16 @@ type odd struct {
 	ready bool                                      // is satisfied
 }
 
+// workingUntilCancelled begins with work that only a cancel ends.
+func workingUntilCancelled() *odd {
+	return &odd{name: "X", start: func() (sasl.Step, error) {
+		return sasl.Step{Work: func(ctx context.Context) (sasl.Step, error) {
+			<-ctx.Done()
+			return sasl.Step{}, ctx.Err()
+		}}, nil
+	}}
+}
+
 func (m *odd) Name() string                  { return m.name }
 func (m *odd) Traits() sasl.Traits           { return sasl.Traits{Strength: 1} }
 func (m *odd) New(sasl.Params) sasl.Exchange { return m }
@@ -199,12 +209,7 @@ func TestLateWork(t *testing.T) {
 // work would come back to nobody.
 func TestLeaveLoopInLogin(t *testing.T) {
 	l := newLoop(t)
-	m := &odd{name: "X", start: func() (sasl.Step, error) {
-		return sasl.Step{Work: func(ctx context.Context) (sasl.Step, error) {
-			<-ctx.Done()
-			return sasl.Step{}, ctx.Err()
-		}}, nil
-	}}
+	m := workingUntilCancelled()
 	c, s := conntest.New(t, new(conn.Dialer))
 	s.Join(l)
 	s.Play("S: * OK [CAPABILITY AUTH=X]")

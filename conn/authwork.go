@@ -76,9 +76,7 @@ func (a *authentication) back(w *worked) {
 		s := scratchPool.Get().(*scratch)
 		defer scratchPool.Put(s)
 		if c.state < closing {
-			if _, err := c.flush(s); err != nil {
-				c.lastWords(s, err)
-			}
+			c.output(s)
 		}
 		return true
 	})

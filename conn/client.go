@@ -162,6 +162,27 @@ func (c *Client) ProcessOneEvent() error {
 	}
 }
 
+// untilDone is the waiting form of a call that begins something: it drives a bare
+// connection until done has been called, or the connection has ended.
+func (c *Client) untilDone(begin func(done func(error)) error) error {
+	switch {
+	case c.busy:
+		return ErrReentrant
+	case c.notify != nil:
+		return ErrInLoop
+	}
+	over := false
+	var result error
+	err := begin(func(err error) { over, result = true, err })
+	for err == nil && !over {
+		err = c.ProcessOneEvent()
+	}
+	if over {
+		return result
+	}
+	return err
+}
+
 // await sleeps until the socket is ready or the deadline has come.
 func (c *Client) await() error {
 	fd, write := c.GetSelectInfo()
@@ -246,12 +267,17 @@ func (c *Client) event() bool {
 		}
 	}
 	c.deaf = 0
+	return c.output(s) || read || c.expired()
+}
+
+// output writes what may be written now. It reports whether anything came of that.
+func (c *Client) output(s *scratch) bool {
 	wrote, err := c.flush(s)
 	if err != nil {
 		c.lastWords(s, err)
 		return true
 	}
-	return read || wrote || c.expired()
+	return wrote
 }
 
 // lastWords ends a connection that cannot be written to any more. What the
@@ -370,10 +396,8 @@ func (c *Client) letGo() {
 	c.transport.fd = fd
 	c.transport.close()
 	c.transport.abort()
-	if t := c.transport.tls(); t != nil {
-		if !t.up {
-			t.policy.Done(tls.ConnectionState{}, t.busy, c.err)
-		}
+	if t := c.transport.tls(); t != nil && !t.up {
+		t.policy.Done(tls.ConnectionState{}, t.busy, c.err)
 	}
 	c.notify = nil
 	c.out.close()

@@ -44,8 +44,8 @@ type dialing struct {
 // ConnectAsync connects like Connect without ever blocking the loop: it returns
 // at once, names are resolved elsewhere, addresses are tried by RFC 8305, and
 // done is called from l with a Client that is already in l, or with an error; with
-// ImplicitTLS when TLS has been negotiated, or could not be. It is called once, never before ConnectAsync has returned, unless l is closed
-// first. When ctx ends before that, it is called with context.Cause(ctx) and
+// ImplicitTLS when TLS has been negotiated, or could not be. It is called once, never
+// before ConnectAsync has returned, unless l is closed first. When ctx ends before that, it is called with context.Cause(ctx) and
 // nothing is left behind. It must be called on l's goroutine. Errors: see Connect.
 func (d *Dialer) ConnectAsync(ctx context.Context, l *reactor.Loop, host, port string, done func(*Client, error)) {
 	d.connect(ctx, l, host, port, d.ImplicitTLS, done)

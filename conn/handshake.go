@@ -214,12 +214,7 @@ func (c *Client) proceed(s *scratch) bool {
 	if c.state >= closing {
 		return true
 	}
-	wrote, err := c.flush(s)
-	if err != nil {
-		c.lastWords(s, err)
-		return true
-	}
-	return wrote
+	return c.output(s)
 }
 
 // step moves the handshake on. It may run on another goroutine.

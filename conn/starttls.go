@@ -12,22 +12,9 @@ import (
 // the connection is secure or has failed to be. It is for bare connections: in a
 // loop it is [ErrInLoop], in a callback [ErrReentrant]. See [Client.StartTLSAsync].
 func (c *Client) StartTLS(certFile, keyFile, caFile, caPath string) error {
-	switch {
-	case c.busy:
-		return ErrReentrant
-	case c.notify != nil:
-		return ErrInLoop
-	}
-	over := false
-	var result error
-	err := c.StartTLSAsync(certFile, keyFile, caFile, caPath, func(err error) { over, result = true, err })
-	for err == nil && !over {
-		err = c.ProcessOneEvent()
-	}
-	if over {
-		return result
-	}
-	return err
+	return c.untilDone(func(done func(error)) error {
+		return c.StartTLSAsync(certFile, keyFile, caFile, caPath, done)
+	})
 }
 
 // StartTLSAsync is StartTLS without waiting: done is called once, from a later call
@@ -42,8 +29,9 @@ func (c *Client) StartTLS(certFile, keyFile, caFile, caPath string) error {
 // a warning will be printed" is [tlsup.Policy]'s Unverified.
 //
 // STARTTLS waits until all pending commands have completed, an IDLE too, which needs its
-// DONE for that, and later ones wait until TLS has been negotiated. When it has, nothing of what the server said before holds
-// any more: Has and Capabilities know nothing.
+// DONE for that, and later ones wait until TLS has been negotiated. When it has,
+// nothing of what the server said before holds any more: Has and Capabilities know
+// nothing.
 //
 // Errors: *[tlsup.FileError] about the files; [ErrNoSTARTTLS]; [ErrTLSRequired];
 // [ErrMisuse] when TLS is on already or on its way; done gets these and a [*ReplyError]
@@ -59,12 +47,11 @@ func (c *Client) StartTLSAsync(certFile, keyFile, caFile, caPath string, done fu
 		return fmt.Errorf("%w: TLS is on already, or on its way", ErrMisuse)
 	}
 	if c.lacksSTARTTLS() {
+		err := c.noSTARTTLS()
 		if c.d.RequireTLS {
-			err := fmt.Errorf("%w: %w", ErrTLSRequired, ErrNoSTARTTLS)
 			c.end(err)
-			return err
 		}
-		return ErrNoSTARTTLS
+		return err
 	}
 	terms, err := c.d.terms(tlsup.Peer{Host: c.name, Port: c.peerPort(), Files: tlsup.Files{
 		Cert: certFile, Key: keyFile, CA: caFile, CAPath: caPath,
@@ -116,15 +103,22 @@ func answered(c *Client, rock any, r *Reply) {
 // in it.
 func (c *Client) lacksSTARTTLS() bool { return c.capable.text() != "" && !c.Has("STARTTLS") }
 
+// noSTARTTLS is the error for that.
+func (c *Client) noSTARTTLS() error {
+	if c.d.RequireTLS {
+		return fmt.Errorf("%w: %w", ErrTLSRequired, ErrNoSTARTTLS)
+	}
+	return ErrNoSTARTTLS
+}
+
 // withdraw takes a STARTTLS back that was queued before the server's list of
 // capabilities came, which has none: somebody may have taken it out.
 func (c *Client) withdraw(number uint64) {
 	c.starting = false
 	cmd := c.pending.take(number)
 	c.out.withdraw(number, cmd.end)
-	err := ErrNoSTARTTLS
+	err := c.noSTARTTLS()
 	if c.d.RequireTLS {
-		err = fmt.Errorf("%w: %w", ErrTLSRequired, ErrNoSTARTTLS)
 		c.fail(err)
 	}
 	cmd.rock.(*startingTLS).done(err)
@@ -136,9 +130,11 @@ func (c *Client) lift() {
 	if len(c.out.marks) == 0 || c.state != ready {
 		return
 	}
-	if c.starting && c.pending.oldest().verb == startTLS && c.lacksSTARTTLS() && c.out.position() <= c.pending.oldest().begin() {
-		c.withdraw(c.pending.first)
-		return
+	if c.starting && c.lacksSTARTTLS() {
+		if oldest := c.pending.oldest(); oldest.verb == startTLS && c.out.position() <= oldest.begin() {
+			c.withdraw(c.pending.first)
+			return
+		}
 	}
 	c.out.lift(c.pending.first)
 	if a := c.login; a != nil && a.stage == unbegun && a.number == c.pending.first {

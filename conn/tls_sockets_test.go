@@ -23,6 +23,9 @@ import (
 	"github.com/imclient/imclient/tlsup"
 )
 
+// bodySize is many records.
+const bodySize = 200_000
+
 // tlsServer is an IMAP server on loopback with a certificate for "localhost".
 type tlsServer struct {
 	address, ca string
@@ -41,7 +44,10 @@ func newTLSServer(t testing.TB, implicit bool) *tlsServer {
 	}
 	s := &tlsServer{ca: filepath.Join(t.TempDir(), "ca.pem")}
 	s.config = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	os.WriteFile(s.ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
+	err = os.WriteFile(s.ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -79,90 +85,105 @@ func (s *tlsServer) serve(c net.Conn, implicit bool) {
 			c = tls.Server(c, s.config)
 			r = bufio.NewReader(c)
 		case "FETCH":
-			fmt.Fprintf(c, "* 1 FETCH (BODY[] {200000}\r\n%s)\r\n%s OK done\r\n", strings.Repeat("x", 200000), tag)
+			fmt.Fprintf(c, "* 1 FETCH (BODY[] {%d}\r\n%s)\r\n%s OK done\r\n", bodySize, strings.Repeat("x", bodySize), tag)
 		default:
 			fmt.Fprintf(c, "%s OK done\r\n", tag)
 		}
 	}
 }
 
-func TestSmokeTLS(t *testing.T) {
+// eachSocketTLS runs f against a server with implicit TLS, and with STARTTLS.
+func eachSocketTLS(t *testing.T, f func(t *testing.T, d *Dialer, port string)) {
 	for _, implicit := range []bool{false, true} {
-		s := newTLSServer(t, implicit)
-		d := &Dialer{ImplicitTLS: implicit, RequireTLS: true, TLS: &tlsup.Policy{Files: tlsup.Files{CA: s.ca}}, Trace: func(_ *Client, line string) { t.Log(line) }}
-		_, port, _ := net.SplitHostPort(s.address)
+		t.Run(fmt.Sprintf("implicit=%v", implicit), func(t *testing.T) {
+			s := newTLSServer(t, implicit)
+			_, port, _ := net.SplitHostPort(s.address)
+			f(t, &Dialer{ImplicitTLS: implicit, RequireTLS: true, TLS: &tlsup.Policy{Files: tlsup.Files{CA: s.ca}}}, port)
+		})
+	}
+}
+
+// A bare connection over a real socket: literals of many records come whole.
+func TestTLSSocketBare(t *testing.T) {
+	eachSocketTLS(t, func(t *testing.T, d *Dialer, port string) {
 		c, err := d.Connect("127.0.0.1", port)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !implicit {
+		defer c.Close()
+		if !d.ImplicitTLS {
 			if err := c.Send(nil, nil, "NOOP"); err != ErrTLSRequired {
-				t.Fatal(err)
+				t.Fatalf("no command goes out before TLS\n got: %v", err)
 			}
 			if err := c.StartTLS("", "", "", ""); err != nil {
 				t.Fatal(err)
 			}
 		}
-		n := 0
-		for range 3 {
-			mustSend(t, c, func(_ *Client, _ any, r *Reply) { t.Log(r.Keyword); n++ }, "FETCH")
+		const fetches = 3
+		whole, done := 0, 0
+		c.AddCallback(Callback{Keyword: "FETCH", Flags: CallbackNumbered, Proc: func(_ *Client, _ any, r *Reply) {
+			if strings.Count(string(r.Text), "x") == bodySize {
+				whole++
+			}
+		}})
+		for range fetches {
+			mustSend(t, c, func(*Client, any, *Reply) { done++ }, "FETCH")
 		}
-		for n < 3 {
+		for done < fetches {
 			if err := c.ProcessOneEvent(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		t.Log(c.TLS().ConnectionState.Version, c.Stats())
-		c.Close()
-	}
+		if whole != fetches || c.TLS().Version != tls.VersionTLS13 {
+			t.Errorf("all comes through TLS\n got: %d of %d bodies, %s", whole, fetches, tls.VersionName(c.TLS().Version))
+		}
+	})
 }
 
-func TestSmokeTLSLoop(t *testing.T) {
+// Two hundred connections in one loop negotiate TLS at once, whoever computes.
+func TestTLSSocketsInLoop(t *testing.T) {
+	const conns = 200
 	for _, workers := range []*Workers{nil, NewWorkers(2)} {
-		for _, implicit := range []bool{false, true} {
-			s := newTLSServer(t, implicit)
-			l, _ := reactor.New()
-			d := &Dialer{ImplicitTLS: implicit, Workers: workers, RequireTLS: true, TLS: &tlsup.Policy{Files: tlsup.Files{CA: s.ca}}}
-			_, port, _ := net.SplitHostPort(s.address)
-			n, resumed := 0, 0
+		eachSocketTLS(t, func(t *testing.T, d *Dialer, port string) {
+			d.Workers = workers
+			l, err := reactor.New()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
 			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			fetched := 0
+			check := func(err error) bool {
+				if err != nil {
+					t.Errorf("every connection negotiates TLS\n got: %v", err)
+					cancel()
+				}
+				return err == nil
+			}
 			finish := func(c *Client, _ any, r *Reply) {
-				if r.Keyword != "OK" {
-					t.Error(r.Keyword, r.Err)
+				if check(r.AsError()) {
+					fetched++
 				}
-				if c.TLS().DidResume {
-					resumed++
-				}
-				n++
-				c.Close()
-				if n == 200 {
+				_ = c.Close()
+				if fetched == conns {
 					cancel()
 				}
 			}
-			for range 200 {
+			for range conns {
 				d.ConnectAsync(ctx, l, "127.0.0.1", port, func(c *Client, err error) {
-					if err != nil {
-						t.Error(err)
-						cancel()
+					if ctx.Err() != nil || !check(err) {
 						return
 					}
-					if implicit {
-						mustSend(t, c, finish, "FETCH")
-						return
+					if !d.ImplicitTLS {
+						check(c.StartTLSAsync("", "", "", "", func(err error) { check(err) }))
 					}
-					c.StartTLSAsync("", "", "", "", func(err error) {
-						if err != nil {
-							t.Error(err)
-							cancel()
-						}
-					})
 					mustSend(t, c, finish, "FETCH")
 				})
 			}
-			began := time.Now()
-			l.Run(ctx)
-			l.Close()
-			t.Log(n, resumed, time.Since(began))
-		}
+			if err := l.Run(ctx); err != context.Canceled || fetched != conns {
+				t.Errorf("each connection fetches through TLS\n got: %d of %d, %v", fetched, conns, err)
+			}
+		})
 	}
 }
