@@ -1,8 +1,6 @@
 package fleet
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,22 +55,12 @@ type Memory struct {
 func Serve(f Fleet, in io.Reader, out io.Writer) (err error) {
 	p := process{fleet: f}
 	defer pprof.StopCPUProfile()
-	requests, responses := json.NewDecoder(in), json.NewEncoder(out)
-	for {
-		var req Request
-		if err := requests.Decode(&req); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("fleet: reading a request: %w", err)
-		}
-		var resp Response
+	return Answer("fleet", in, out, func(req Request) (resp Response) {
 		if err := p.do(req, &resp); err != nil {
 			resp.Error = err.Error()
 		}
-		if err := responses.Encode(resp); err != nil {
-			return fmt.Errorf("fleet: writing a response: %w", err)
-		}
-	}
+		return resp
+	})
 }
 
 type process struct {

@@ -8,14 +8,14 @@
 package loops
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/imclient/imclient/bench/fleet"
 )
 
 // Side is an event loop that is measured.
@@ -46,22 +46,13 @@ type Response struct {
 // Serve carries out requests until in ends.
 func Serve(side Side, in io.Reader, out io.Writer) error {
 	p := process{side: side}
-	requests, responses := json.NewDecoder(in), json.NewEncoder(out)
-	for {
-		var req Request
-		if err := requests.Decode(&req); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("loops: reading a request: %w", err)
-		}
+	return fleet.Answer("loops", in, out, func(req Request) Response {
 		resp, err := p.do(req)
 		if err != nil {
 			resp.Error = err.Error()
 		}
-		if err := responses.Encode(resp); err != nil {
-			return fmt.Errorf("loops: writing a response: %w", err)
-		}
-	}
+		return resp
+	})
 }
 
 type process struct {

@@ -5,7 +5,6 @@ package storm
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -54,22 +53,13 @@ func sum(waits []time.Duration) Waits {
 
 // Serve makes storms until in ends.
 func Serve(in io.Reader, out io.Writer) error {
-	requests, responses := json.NewDecoder(in), json.NewEncoder(out)
-	for {
-		var req Request
-		if err := requests.Decode(&req); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("storm: reading a request: %w", err)
-		}
+	return fleet.Answer("storm", in, out, func(req Request) Response {
 		resp, err := run(req)
 		if err != nil {
 			resp.Error = err.Error()
 		}
-		if err := responses.Encode(resp); err != nil {
-			return fmt.Errorf("storm: writing a response: %w", err)
-		}
-	}
+		return resp
+	})
 }
 
 // storm is one request on its way. All of it happens on the loop's goroutine.
