@@ -26,7 +26,7 @@ var fuzzSeeds = []string{
 	"2abc\nSa1 OK early",
 	"0\nSa1 ENTRY {3}\nsxyz\nS \"x\"\nSa1 eof\nSa1 OK\nE",
 	"Sa1\nS" + strings.Repeat("x", 5000) + "\ns" + strings.Repeat("y", 9000) + "\nSz", "8 70\n8 5\n0\nT6",
-	"0\nR2\nSa1 OK\nS* BYE\nX\n0", "W0\n0\nS* BYE\nS* 1 EXISTS\nX\nW9", "W0\n0\nSa1 NO", "T30", "T31", "S* OK\n9\nT11", "S* X {99999999}\nE", "s* X", "Q",
+	"0\nR2\nSa1 OK\nS* BYE\nX\n0", "W0\n0\nS* BYE\nS* 1 EXISTS\nX\nW9", "W0\n0\nSa1 NO", "T30", "T31", "S* OK\n9\nT11", "S* X {99999999}\nE", "s* X", "Q", "7\nS",
 }
 
 // FuzzClient plays a script of events to a client, once with a trace and once

@@ -389,12 +389,12 @@ func (c *Client) continuation(r *Reply, line []byte) {
 
 // skip passes over a line that is no reply of ours, within the allowance.
 func (c *Client) skip(counter *uint32, err error) {
-	*counter++
 	err = c.redact(err)
 	if c.strict() {
 		c.fail(err)
 		return
 	}
+	*counter++
 	c.trace.note("skipped: %v", err)
 	if j := &c.stats.Junk; c.d.Warn != nil && j.UnknownTag+j.Malformed+j.Continuation == 1 {
 		c.d.Warn(c, "skipped what the server should not say: "+err.Error())
