@@ -189,8 +189,10 @@ func TestDovecotThousandSTARTTLS(t *testing.T) {
 		}
 		for _, m := range f.members {
 			first := 1 + m.number*each%len(files) // so that each message is somebody's
-			m.send(nil, "FETCH %d:%d (BODY.PEEK[])", first, first+each-1)
-			m.send(nil, "LOGOUT")
+			// Not both at once: where a LOGOUT is behind a reply that is read slowly,
+			// Dovecot 2.3's TLS proxy now and then says close_notify before the last
+			// few hundred bytes that it was given.
+			m.send(func() { m.send(nil, "LOGOUT") }, "FETCH %d:%d (BODY.PEEK[])", first, first+each-1)
 		}
 	}
 	for range size {
