@@ -71,6 +71,9 @@ func (e *ProviderError) Unwrap() error { return e.Err }
 // errDerivation is what others get who wait for a derivation that panics.
 var errDerivation = errors.New("sasl: key derivation did not end")
 
+// errGivenUp is what they get if it has not even begun: one of them begins anew.
+var errGivenUp = errors.New("sasl: key derivation did not begin")
+
 // keysToBlame reports whether a login that ended so may have failed because of the
 // keys it used: not when the connection died, when a thousand others will come back
 // for them.

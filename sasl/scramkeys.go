@@ -9,13 +9,15 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"hash"
+	"runtime"
 	"sync"
 )
 
 // Keys keeps what SCRAM derives from passwords at great cost, so that a thousand
 // logins of one account compute once, also when they come at the same time. It is
 // shared by any number of mechanisms, and safe on any goroutine. The zero value is
-// ready to use.
+// ready to use. However many there are, all derivations of the process together keep
+// at most GOMAXPROCS-1 processors busy, and one where there is no other.
 //
 // A key is kept for a host, user, salt, iteration count, hash and password: one for
 // another password is never found. Those of a login that failed are dropped, and the
@@ -118,30 +120,52 @@ func (k *Keys) lookup(id keyID) (scramKeys, bool) {
 }
 
 // derive returns the keys of id: those that are kept, those that another login is
-// computing, for which it waits, or those that compute makes. Who waits is gone
-// when ctx is done. Who computes goes on to the end, which PBKDF2 cannot do without,
-// and the others get what came of it.
+// computing, for which it waits, or those that compute makes. Who waits, for another
+// login or for a processor, is gone when ctx is done. Who computes goes on to the
+// end, which PBKDF2 cannot do without, and the others get what came of it.
 func (k *Keys) derive(ctx context.Context, id keyID, compute func() (scramKeys, error)) (scramKeys, error) {
-	k.mu.Lock()
-	if keys, ok := k.lookup(id); ok {
-		k.mu.Unlock()
-		return keys, nil
-	}
-	if d := k.underway[id]; d != nil {
-		k.stats.Found++
-		k.mu.Unlock()
+	for {
+		keys, other, own := k.begin(id)
+		switch {
+		case own != nil:
+			return k.run(ctx, own, id, compute)
+		case other == nil:
+			return keys, nil
+		}
 		select {
-		case <-d.done:
-			return d.keys, d.err
+		case <-other.done:
+			if other.err != errGivenUp { // else somebody must begin anew
+				k.count(&k.stats.Found)
+				return other.keys, other.err
+			}
 		case <-ctx.Done():
 			return scramKeys{}, ctx.Err()
 		}
 	}
-	d := &derivation{done: make(chan struct{}), err: errDerivation}
-	k.underway[id] = d
-	k.stats.Derived++
-	k.mu.Unlock()
+}
 
+// begin returns keys that are kept, or the derivation of another login, or a new one
+// that is the caller's to run.
+func (k *Keys) begin(id keyID) (keys scramKeys, other, own *derivation) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if keys, ok := k.lookup(id); ok {
+		return keys, nil, nil
+	}
+	if d := k.underway[id]; d != nil {
+		return keys, d, nil
+	}
+	own = &derivation{done: make(chan struct{}), err: errDerivation}
+	k.underway[id] = own
+	return keys, nil, own
+}
+
+// derivers are those that compute now, in all of the process: one processor is left to
+// whoever does something else, loops above all.
+var derivers = make(chan struct{}, max(runtime.GOMAXPROCS(0)-1, 1))
+
+// run computes the keys of id when there is a processor for it.
+func (k *Keys) run(ctx context.Context, d *derivation, id keyID, compute func() (scramKeys, error)) (scramKeys, error) {
 	// Deferred, for the sake of those who wait should compute panic.
 	defer func() {
 		k.mu.Lock()
@@ -152,8 +176,22 @@ func (k *Keys) derive(ctx context.Context, id keyID, compute func() (scramKeys, 
 		}
 		close(d.done)
 	}()
+	select {
+	case derivers <- struct{}{}:
+		defer func() { <-derivers }()
+	case <-ctx.Done():
+		d.err = errGivenUp
+		return scramKeys{}, ctx.Err()
+	}
+	k.count(&k.stats.Derived)
 	d.keys, d.err = compute()
 	return d.keys, d.err
+}
+
+func (k *Keys) count(counter *uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	*counter++
 }
 
 func (k *Keys) keep(id keyID, keys scramKeys) {

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -153,6 +154,81 @@ func TestKeysCancelled(t *testing.T) {
 			cancels[3]()
 		})
 	}
+}
+
+// However many accounts log in at once, one processor is left to others.
+func TestKeysLeaveAProcessor(t *testing.T) {
+	keys := new(Keys)
+	keys.digest(nil)
+	var group sync.WaitGroup
+	var now, most atomic.Int32
+	for i := range 4 * cap(derivers) {
+		group.Go(func() {
+			keys.derive(t.Context(), keyID{user: fmt.Sprint(i)}, func() (scramKeys, error) {
+				n := now.Add(1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				runtime.Gosched() // so that the others would come if they could
+				now.Add(-1)
+				return scramKeys{}, nil
+			})
+		})
+	}
+	group.Wait()
+	if got := most.Load(); int(got) > max(runtime.GOMAXPROCS(0)-1, 1) || keys.Stats().Derived != uint64(4*cap(derivers)) {
+		t.Errorf("derivations do not take all processors\n got: %d at once, %+v", got, keys.Stats())
+	}
+}
+
+// Where the one for whom others wait gives up before it has got a processor, another
+// one of them takes its place.
+func TestKeysGivenUp(t *testing.T) {
+	keys := new(Keys)
+	id := keyID{password: keys.digest([]byte("pencil"))}
+	for range cap(derivers) {
+		derivers <- struct{}{}
+	}
+	ends := make([]error, 3)
+	got := make([]scramKeys, 3)
+	ctx, giveUp := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	derive := func(i int, ctx context.Context) {
+		got[i], ends[i] = keys.derive(ctx, id, func() (scramKeys, error) { return scramKeys{client: [64]byte{7}}, nil })
+	}
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		derive(0, ctx)
+	}()
+	for keys.leader(id) == nil {
+		runtime.Gosched()
+	}
+	for _, i := range []int{1, 2} {
+		group.Go(func() { derive(i, t.Context()) })
+	}
+	giveUp()
+	<-first
+	if !errors.Is(ends[0], context.Canceled) || keys.Stats() != (KeyStats{}) {
+		t.Errorf("who waits for a processor is gone when its context is done\n got: %v, %+v", ends[0], keys.Stats())
+	}
+	for range cap(derivers) {
+		<-derivers
+	}
+	group.Wait()
+	for _, i := range []int{1, 2} {
+		if ends[i] != nil || got[i].client[0] != 7 {
+			t.Errorf("login %d gets its keys all the same\n got: %v", i, ends[i])
+		}
+	}
+	if s := keys.Stats(); s != (KeyStats{Kept: 1, Found: 1, Derived: 1}) {
+		t.Errorf("they are computed once\n got: %+v", s)
+	}
+}
+
+func (k *Keys) leader(id keyID) *derivation {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.underway[id]
 }
 
 // A derivation that panics leaves nobody waiting.
