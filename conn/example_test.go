@@ -61,7 +61,7 @@ func Example() {
 	}
 	_ = imclient.Close() // writes the LOGOUT first; always nil
 	fmt.Println("capability text is:", capability)
-	// Output: capability text is: IMAP4rev2 LITERAL+ IDLE
+	// Output: capability text is: IMAP4rev2 LITERAL+ IDLE AUTH=SCRAM-SHA-256 AUTH=PLAIN
 }
 
 func ExampleClient_Send() {
@@ -241,8 +241,11 @@ func serveExample(c net.Conn) {
 	for lines.Scan() {
 		tag, command, _ := strings.Cut(lines.Text(), " ")
 		switch command {
+		case "AUTHENTICATE SCRAM-SHA-256":
+			say("%s NO [AUTHENTICATIONFAILED] no such user", tag)
+			continue
 		case "CAPABILITY":
-			say("* CAPABILITY IMAP4rev2 LITERAL+ IDLE")
+			say("* CAPABILITY IMAP4rev2 LITERAL+ IDLE AUTH=SCRAM-SHA-256 AUTH=PLAIN")
 		case `LOGIN user "pass word"`, "NOOP":
 		case "IDLE":
 			say("+ idling")

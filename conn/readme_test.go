@@ -3,6 +3,7 @@ package conn_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -17,6 +18,7 @@ import (
 	"github.com/imclient/imclient/conn"
 	"github.com/imclient/imclient/conn/conntest"
 	"github.com/imclient/imclient/reactor"
+	"github.com/imclient/imclient/sasl"
 )
 
 // The programs in README.md are the bodies of these functions, which run.
@@ -66,6 +68,14 @@ func secureProgram(host, port, caFile string) {
 	fmt.Println(tls.VersionName(c.TLS().Version))
 }
 
+func loginProgram(c *conn.Client, user string, password []byte) {
+	mechs := sasl.All(sasl.Static(sasl.Credentials{Username: user, Password: password}))
+	err := c.Authenticate(mechs, "imap", "", sasl.ProtAny)
+	if errors.Is(err, sasl.ErrAuthFailed) {
+		fmt.Println(err)
+	}
+}
+
 func hostProgram(l *reactor.Loop, done *bool) error {
 	fd, _ := l.GetSelectInfo()
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN} /* , your own */}
@@ -86,7 +96,7 @@ type account struct{ host, port string }
 
 func Example_readmeSmallest() {
 	smallestProgram(exampleServer())
-	// Output: the server has IMAP4rev2 LITERAL+ IDLE
+	// Output: the server has IMAP4rev2 LITERAL+ IDLE AUTH=SCRAM-SHA-256 AUTH=PLAIN
 }
 
 func Example_readmeDaemon() {
@@ -133,6 +143,17 @@ func Example_readmeSecure() {
 	defer stop()
 	secureProgram("127.0.0.1", s.port, conntest.CAFile(t))
 	// Output: TLS 1.3
+}
+
+func Example_readmeLogin() {
+	host, port := exampleServer()
+	c, err := conn.Connect(host, port)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	loginProgram(c, "user", []byte("wrong"))
+	// Output: sasl: no mechanism is left: SCRAM-SHA-256: sasl: authentication failed: conn: server answered NO: "[AUTHENTICATIONFAILED] no such user"; PLAIN: it would send the secret after a server failed to prove itself by a stronger one; not offered: EXTERNAL, SCRAM-SHA-512-PLUS, SCRAM-SHA-512, SCRAM-SHA-256-PLUS, SCRAM-SHA-1-PLUS, SCRAM-SHA-1, DIGEST-MD5, CRAM-MD5, OAUTHBEARER, XOAUTH2, LOGIN
 }
 
 // exampleT stands in for the *testing.T that an example does not have.
@@ -188,7 +209,7 @@ func TestReadmePrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := strings.Split(string(readme), "```go\n")[1:]
-	bodies := bodiesOf(t, "readme_test.go", "smallestProgram", "daemonProgram", "secureProgram", "hostProgram")
+	bodies := bodiesOf(t, "readme_test.go", "smallestProgram", "daemonProgram", "secureProgram", "loginProgram", "hostProgram")
 	if len(blocks) != len(bodies) {
 		t.Fatalf("README.md has a program for each function here: %d, %d", len(blocks), len(bodies))
 	}
@@ -197,6 +218,23 @@ func TestReadmePrograms(t *testing.T) {
 		if program != bodies[i] {
 			t.Errorf("a program of README.md is one that runs\nREADME.md:\n%s\nreadme_test.go:\n%s", program, bodies[i])
 		}
+	}
+}
+
+// What README.md says that a failed login tells is what the example prints.
+func TestReadmeLoginError(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile("readme_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, printed, ok := strings.Cut(string(source), "// Output: sasl: ")
+	printed, _, _ = strings.Cut(printed, "\n")
+	if !ok || !strings.Contains(string(readme), "```text\nsasl: "+printed+"\n```\n") {
+		t.Errorf("README.md shows the error\nwant: sasl: %s", printed)
 	}
 }
 
