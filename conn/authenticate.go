@@ -384,16 +384,17 @@ func (a *authentication) answered(status wire.Status, answer error, text string)
 func (a *authentication) loggedIn(text string) {
 	c := a.c
 	var layer sasl.Layer
-	prot := sasl.ProtNone
+	method := SASL{Mechanism: a.name, Prot: sasl.ProtNone}
 	if x, ok := a.exchange.(sasl.Layered); ok {
 		if layer = x.Layer(); layer != nil {
-			prot = x.Prot()
+			method.Prot, method.SSF = x.Prot(), x.SSF()
 		}
 	}
+	c.method = &method
 	a.choice.Done(nil)
 	if layer != nil {
 		c.transport.push(layer)
-		c.transport.above.prot = prot
+		c.transport.above.prot = method.Prot
 		c.raised = true
 		c.capable = capabilities{} // what was said outside the layer may be anybody's
 	} else {

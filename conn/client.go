@@ -46,6 +46,7 @@ type Client struct {
 	stats Stats
 
 	login     *authentication // under way, or waiting for its turn
+	method    *SASL           // by which it was logged in; nil: by none
 	out       queue
 	pending   pending
 	callbacks []entry

@@ -67,7 +67,8 @@
 // goroutines, and the login goes on when it is back. A server that says OK before the
 // mechanism is satisfied is not the one that it says it is, or has not looked: the
 // connection ends with [sasl.ErrPrematureOK]. A security layer begins with the byte
-// behind the OK, above any TLS.
+// behind the OK, above any TLS. [Client.SASL] tells which mechanism it was, and what the
+// layer is worth.
 //
 // # Peers that vanish
 //
