@@ -120,7 +120,7 @@ func (s *session) follow(done *op, r *conn.Reply, ok bool) {
 	switch done.verb {
 	case verbLogin, verbSelect, verbFill, verbSizes:
 		if s.phase == entering {
-			s.enter(done, r, ok)
+			s.enter(done, ok)
 			return
 		}
 	case verbHeaders, verbBody:
@@ -161,25 +161,4 @@ func gotExists(c *conn.Client, rock any, r *conn.Reply) {
 		s.exists = uint32(r.MsgNo)
 		s.stirred()
 	}
-}
-
-// hasCapability looks for a name in the CAPABILITY code of a status text.
-func hasCapability(text []byte, name string) bool {
-	cursor := wire.NewCursor(text)
-	code, list, ok := cursor.Code()
-	if !ok || !wire.EqualFold(code, "CAPABILITY") {
-		return false
-	}
-	names := wire.NewCursor(list)
-	for names.More() {
-		// Flag, because names hold any astring character.
-		got, ok := names.Flag()
-		if !ok {
-			return false
-		}
-		if wire.EqualFold(got, name) {
-			return true
-		}
-	}
-	return false
 }

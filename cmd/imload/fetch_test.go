@@ -71,21 +71,6 @@ func TestAppendUID(t *testing.T) {
 	}
 }
 
-func TestHasCapability(t *testing.T) {
-	for text, want := range map[string]bool{
-		"[CAPABILITY IMAP4rev1 LITERAL+ IDLE] Logged in": true,
-		"[CAPABILITY IMAP4rev1 literal+] Logged in":      true,
-		"[CAPABILITY IMAP4rev1 LITERAL-] Logged in":      false,
-		"[CAPABILITY] Logged in":                         false,
-		"Logged in, LITERAL+":                            false,
-		"[ALERT] LITERAL+":                               false,
-	} {
-		if got := hasCapability([]byte(text), "LITERAL+"); got != want {
-			t.Errorf("that LITERAL+ is in %q is %v, not %v", text, want, got)
-		}
-	}
-}
-
 func TestClassOf(t *testing.T) {
 	for want, err := range map[string]error{
 		"NO":                            &conn.ReplyError{Keyword: "NO", Text: "[ALERT] of many words"},

@@ -192,14 +192,11 @@ func (s *session) begin(v verb) {
 }
 
 // enter takes the next step on the way in.
-func (s *session) enter(done *op, r *conn.Reply, ok bool) {
+func (s *session) enter(done *op, ok bool) {
 	switch {
 	case !ok, s.fleet.stopping:
 		s.leave(false)
 	case done.verb == verbLogin:
-		if hasCapability(r.Text, "LITERAL+") {
-			s.client.SetFlags(conn.NonSyncLiteral)
-		}
 		s.send(op{verb: verbSelect})
 	case done.verb == verbSelect && !s.account.known():
 		s.lookAround()
