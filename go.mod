@@ -12,5 +12,6 @@ require (
 
 require (
 	github.com/emersion/go-message v0.18.2 // indirect
+	github.com/xdg-go/scram v1.4.0 // indirect
 	golang.org/x/text v0.14.0 // indirect
 )

@@ -60,7 +60,7 @@ func (o *op) write(c *conn.Client) error {
 	a := o.session.account
 	switch o.verb {
 	case verbLogin:
-		return c.Send(finished, o, "LOGIN %s %p", a.user, o.session.fleet.password)
+		return o.logIn(c)
 	case verbSelect:
 		return c.Send(finished, o, "SELECT %s", o.session.fleet.opt.mailbox)
 	case verbFill:

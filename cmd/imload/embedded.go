@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -17,16 +18,26 @@ import (
 type embedded struct {
 	host, port string
 	password   string
+	token      string
 	authority  *x509.Certificate // that vouches for it; nil: it has no TLS
+	client     *tls.Certificate  // that it takes; nil: it asks for none
 	process    *os.Process
 	stdin      io.Closer
 	ended      chan struct{} // closed when the child has ended
 	endErr     error         // how; valid once ended is closed
 }
 
-// startEmbedded starts a server whose mailboxes hold that many messages. It
-// returns when the server listens.
-func startEmbedded(messages int, mode tlsMode) (*embedded, error) {
+// embedded is what the server has to be told.
+func (o *options) embedded() serverConfig {
+	return serverConfig{
+		Messages: o.messages, TLS: o.tls.mode,
+		Certificates: o.tls.mode != tlsNever && !o.auth.any && o.auth.has(needCertificate),
+	}
+}
+
+// startEmbedded starts a server; its password and token are made here. It returns
+// when the server listens.
+func startEmbedded(config serverConfig) (*embedded, error) {
 	executable, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -46,8 +57,9 @@ func startEmbedded(messages int, mode tlsMode) (*embedded, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	e := &embedded{password: rand.Text(), process: cmd.Process, stdin: stdin, ended: make(chan struct{})}
-	err = e.handOver(serverConfig{Messages: messages, Password: e.password, TLS: mode}, stdin, stdout)
+	e := &embedded{password: rand.Text(), token: rand.Text(), process: cmd.Process, stdin: stdin, ended: make(chan struct{})}
+	config.Password, config.Token = e.password, e.token
+	err = e.handOver(config, stdin, stdout)
 	go func() {
 		e.endErr = cmd.Wait()
 		close(e.ended)
@@ -72,12 +84,20 @@ func (e *embedded) handOver(config serverConfig, stdin io.Writer, stdout io.Read
 	if err == nil && ready.Authority != nil {
 		e.authority, err = x509.ParseCertificate(ready.Authority)
 	}
+	if err == nil && config.Certificates {
+		var client tls.Certificate
+		client, err = tls.X509KeyPair(ready.Client, ready.Client)
+		e.client = &client
+	}
 	return err
 }
 
 // target is how the server is reached.
 func (e *embedded) target() target {
-	return target{host: e.host, port: e.port, password: e.password, authority: e.authority}
+	return target{
+		host: e.host, port: e.port, password: e.password, token: e.token,
+		authority: e.authority, client: e.client,
+	}
 }
 
 // stop ends the server and waits for it.

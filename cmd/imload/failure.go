@@ -19,7 +19,11 @@ func (s *session) fail(v verb, err error) {
 		s.failAs(v, "no answer", "the run is over, and we cannot wait for ever")
 		return
 	}
-	s.count(v, classOf(err), withoutPackage(err))
+	text := withoutPackage(err)
+	if v == verbLogin {
+		text = s.whyNoLogin(err)
+	}
+	s.count(v, classOf(err), text)
 }
 
 // withoutPackage is an error's text without the name of the package that it is from.
@@ -40,7 +44,11 @@ func (s *session) count(v verb, class, text string) {
 	if s.bye != "" {
 		text += fmt.Sprintf(" (the server's last words: %q)", s.bye)
 	}
-	s.fleet.console.printf("imload: connection %d (%s): %s: %s", s.id, s.account.user, v, text)
+	who := ""
+	if s.account.user != "" {
+		who = " (" + s.account.user + ")"
+	}
+	s.fleet.console.printf("imload: connection %d%s: %s: %s", s.id, who, v, text)
 }
 
 // classOf sorts errors into few kinds: what varies from one to the next, like
@@ -57,6 +65,8 @@ func classOf(err error) string {
 	switch {
 	case classOfTLS(err) != "":
 		return classOfTLS(err)
+	case classOfLogin(err) != "":
+		return classOfLogin(err)
 	case errors.As(err, &refused):
 		return refused.Keyword
 	case errors.As(err, &silent):

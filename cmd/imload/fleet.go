@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"math/rand/v2"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/imclient/imclient/conn"
 	"github.com/imclient/imclient/reactor"
+	"github.com/imclient/imclient/sasl"
 )
 
 const (
@@ -35,13 +37,15 @@ type fleet struct {
 	opt        *options
 	host       string
 	port       string
-	password   string
+	password   string           // of the LOGIN command
+	mechanisms []sasl.Mechanism // nil: the LOGIN command
 	console    *console
 	warned     string // last
 	meter      *meter
 	check      checker
 	handshakes handshakes
-	fillMails  [][]byte // for empty mailboxes, with -fill
+	logins     map[string]int64 // by SASL: mechanism and layer
+	fillMails  [][]byte         // for empty mailboxes, with -fill
 	draw       *rand.Rand
 
 	loop     *reactor.Loop
@@ -93,12 +97,14 @@ type usage struct {
 type target struct {
 	host, port string
 	password   string
+	token      string            // for mechanisms that want one
 	mails      [][]byte          // that its mailboxes were filled with; nil: not known
 	authority  *x509.Certificate // that vouches for it; nil: options say who does
+	client     *tls.Certificate  // ours; nil: options say whose
 }
 
 func newFleet(opt *options, to target, c *console) (*fleet, error) {
-	policy, err := opt.tls.policy(to.host, to.port, to.authority)
+	policy, err := opt.tls.policy(to)
 	if err != nil {
 		return nil, err
 	}
@@ -108,13 +114,15 @@ func newFleet(opt *options, to target, c *console) (*fleet, error) {
 	}
 	f := &fleet{
 		opt: opt, host: to.host, port: to.port, password: to.password,
-		console: c,
-		meter:   newMeter(),
-		check:   newChecker(to.mails),
-		draw:    rand.New(rand.NewPCG(opt.seed, 0)),
-		loop:    loop,
-		grace:   grace, wakeLimit: wakeLimit,
+		mechanisms: opt.auth.mechanisms(opt.user, to.password, to.token),
+		console:    c,
+		meter:      newMeter(),
+		check:      newChecker(to.mails),
+		draw:       rand.New(rand.NewPCG(opt.seed, 0)),
+		loop:       loop,
+		grace:      grace, wakeLimit: wakeLimit,
 		handshakes: handshakes{kinds: map[string]int64{}},
+		logins:     map[string]int64{},
 	}
 	f.dialer = conn.Dialer{
 		Callbacks: []conn.Callback{
@@ -125,6 +133,7 @@ func newFleet(opt *options, to target, c *console) (*fleet, error) {
 		OnClose:            f.closed,
 		Warn:               func(_ *conn.Client, text string) { f.warn(text) },
 		AllowCleartextAuth: opt.cleartext,
+		AuthFloor:          sasl.Floor{Binding: opt.auth.bound},
 		Timeouts: conn.Timeouts{
 			Resolve: 10 * time.Second, Connect: 10 * time.Second, Handshake: 10 * time.Second,
 			Greeting: 10 * time.Second, Command: 30 * time.Second,
@@ -149,11 +158,12 @@ func (f *fleet) enlist() {
 	n := f.opt.connections
 	pairs := max(n/2, 1)
 	f.accounts = make([]account, 1)
-	if strings.Contains(f.opt.user, "%d") {
+	owner := cmp.Or(f.opt.auth.authz, f.opt.user)
+	if strings.Contains(owner, "%d") {
 		f.accounts = make([]account, pairs)
 	}
 	for i := range f.accounts {
-		f.accounts[i].user = strings.ReplaceAll(f.opt.user, "%d", strconv.Itoa(i))
+		f.accounts[i].user = strings.ReplaceAll(owner, "%d", strconv.Itoa(i))
 	}
 	f.sessions = make([]session, n)
 	slots := make([]op, n*f.opt.depth)
@@ -348,7 +358,7 @@ func (f *fleet) closed(c *conn.Client, err error) {
 func (f *fleet) warn(text string) {
 	if text != f.warned {
 		f.warned = text
-		f.console.printf("imload: %s", text)
+		f.console.printf("imload: %s", strings.TrimPrefix(text, "sasl: "))
 	}
 }
 

@@ -4,7 +4,12 @@
 //
 //	go run ./cmd/imload
 //
-// works anywhere. imload -h tells the rest.
+// works anywhere. With -auth it logs in by SASL, and
+//
+//	go run ./cmd/imload -auth scram-sha-256 -mix noop=9,login=1
+//
+// shows what a mechanism costs beside the LOGIN command. imload -h tells the rest,
+// imload -auth help the mechanisms.
 package main
 
 import (
@@ -36,6 +41,10 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	opt, err := parseOptions(args, stdin)
 	if errors.Is(err, flag.ErrHelp) {
 		_, _ = io.WriteString(stdout, helpText)
+		return exitOK
+	}
+	if errors.Is(err, errAuthHelp) {
+		_, _ = io.WriteString(stdout, authHelp())
 		return exitOK
 	}
 	if err == nil {
@@ -76,12 +85,12 @@ func checkDescriptors(connections int) error {
 func load(opt *options, c *console) (*report, error) {
 	var (
 		server = "the embedded server"
-		to     = target{host: opt.host, port: opt.port, password: opt.password}
+		to     = target{host: opt.host, port: opt.port, password: opt.password, token: opt.token}
 		child  *embedded
 	)
 	if to.host == "" {
 		var err error
-		if child, err = startEmbedded(opt.messages, opt.tls.mode); err != nil {
+		if child, err = startEmbedded(opt.embedded()); err != nil {
 			return nil, err
 		}
 		defer child.stop()

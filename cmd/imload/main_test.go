@@ -198,6 +198,31 @@ func TestWrongUse(t *testing.T) {
 		{"-host localhost -user a -password-file " + empty, "is empty"},
 		{"-host localhost -user a -password-file /nowhere/file", "/nowhere/file"},
 		{"-host localhost -user a -password-file " + empty + " -mailbox=", "-mailbox must not be empty"},
+		{"-auth kerberos", `no mechanism "kerberos" here: imload -auth help lists them`},
+		{"-auth=", "imload -auth help"},
+		{"-auth plain-plus", `"plain-plus"`},
+		{"-auth plain,,login", `""`},
+		{"-auth scram-sha-1-plus,plain", "-PLUS forms go with nothing else"},
+		{"-auth anonymous,plain", "ANONYMOUS goes with nothing else"},
+		{"-auth digest-md5", "the embedded server has only EXTERNAL SCRAM-SHA-512 "},
+		{"-auth plain,digest-md5", "for DIGEST-MD5 there is -host"},
+		{"-auth external", "-auth external needs -tls or -starttls"},
+		{"-auth scram-sha-1-plus", "-auth scram-sha-1-plus needs -tls or -starttls"},
+		{"-auth plain -prot some", `-prot: "some"`},
+		{"-prot integrity", "-prot needs -auth"},
+		{"-auth plain -authz x", "-authz is for a real server"},
+		{"-auth plain -token-file x", "-token-file is for a real server"},
+		{"-host localhost -user a -token-file x", "-token-file needs -auth"},
+		{"-host localhost -user a -auth cram-md5", "-auth cram-md5 needs -password-file"},
+		{"-host localhost -user a -auth xoauth2 -password-file " + empty, "-auth xoauth2 needs -token-file"},
+		{"-host localhost -user a -auth xoauth2 -token-file " + empty, "-token-file: the first line of"},
+		{"-host localhost -user a -auth any", "-auth any needs -password-file, -token-file or -cert"},
+		{"-host localhost -user a -auth any -password-file - -token-file -", "cannot both be stdin"},
+		{"-host localhost -auth plain -password-file " + empty, "-host needs -user"},
+		{"-host localhost -auth external -tls", "-auth external needs -cert"},
+		{"-host localhost -auth anonymous -user a", "-auth ANONYMOUS logs nobody in"},
+		{"-host localhost -user a%d -authz b -auth plain -password-file " + empty, "-authz: -user is one"},
+		{"-host localhost -user a -authz b%s -auth plain -password-file " + empty, "-authz: %d is the only %"},
 	} {
 		status, stdout, stderr := imload(t, strings.Fields(test.args)...)
 		if status != exitUsage || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, test.want) {
@@ -223,7 +248,7 @@ func TestHelpFitsAScreen(t *testing.T) {
 	}
 	for _, flag := range []string{"-n ", "-d ", "-commands ", "-depth ", "-messages ", "-mix ", "-seed ", "-json", "-trace",
 		"-host ", "-port ", "-user ", "-password-file ", "-mailbox ", "-fill", "-cleartext",
-		"-tls ", "-starttls ", "-ca ", "-cert ", "-key ", "-insecure ", "-no-resume ", "-workers "} {
+		"-auth ", "-authz ", "-prot ", "-token-file ", "-tls, ", "-starttls ", "-ca ", "-cert ", "-key ", "-insecure ", "-no-resume ", "-workers "} {
 		if !strings.Contains(stdout, flag) {
 			t.Errorf("-h must explain %s", flag)
 		}

@@ -29,7 +29,9 @@ type options struct {
 	fill          bool
 	cleartext     bool
 
-	tls tlsOptions
+	token string
+	auth  authOptions
+	tls   tlsOptions
 }
 
 // maxPipeline bounds -depth: more than this in flight measures buffers.
@@ -47,6 +49,7 @@ const helpText = `imload: many real IMAP conversations, all from one goroutine.
   imload -n 2 -commands 40 -trace   watch one conversation, line by line
   imload -json | jq .commands   one object on stdout and nothing else
   imload -tls -mix noop=9,login=1   reconnect all the time, and resume TLS
+  imload -auth scram-sha-256 -mix noop=9,login=1   the same without TLS, by SASL
   imload -host mail.example.org -user load%d -password-file pw -n 100 -starttls
 
 Each connection logs in, SELECTs, does each verb of the mix once, then draws by
@@ -66,11 +69,12 @@ Bodies over 256 KiB are left alone.
   -json             result as JSON         -h            this text
   -host NAME        a real server          -port PORT    number or name (143)
   -user NAME        %d in it: 0 for the first pair, 1 for the next, ...
-  -password-file F  password in its first line; - is stdin
+  -auth MECH,...    SASL in place of the LOGIN command; -auth help lists them
+  -authz NAME       act for NAME           -prot P,...  none integrity privacy
+  -password-file F, -token-file F          secret in its first line; - is stdin
   -mailbox NAME     to work in (INBOX)     -fill         put mail in empty ones
-  -cleartext        LOGIN without TLS to a host that is not this machine
-  -tls              TLS from the first byte (then -port is 993)
-  -starttls         TLS by STARTTLS, and no LOGIN without it
+  -cleartext        passwords without TLS to a host that is not this machine
+  -tls, -starttls   from the first byte (-port 993); by STARTTLS, or no login
   -ca PATH          file or directory of who may vouch for the server; else the
                     system's; to the embedded server a CA made on the spot
   -cert F, -key F   the client's certificate, and its key if that is not in it
@@ -85,7 +89,7 @@ failed or a byte was not what it should be; 2 for wrong use.
 // is wrong use, said in one line.
 func parseOptions(args []string, stdin io.Reader) (*options, error) {
 	o := &options{}
-	var mixText, passwordFile string
+	var mixText, authText, protText string
 	set := flag.NewFlagSet("imload", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	set.IntVar(&o.connections, "n", 1000, "")
@@ -100,7 +104,11 @@ func parseOptions(args []string, stdin io.Reader) (*options, error) {
 	set.StringVar(&o.host, "host", "", "")
 	set.StringVar(&o.port, "port", "143", "")
 	set.StringVar(&o.user, "user", "", "")
-	set.StringVar(&passwordFile, "password-file", "", "")
+	set.StringVar(&o.auth.passwordFile, "password-file", "", "")
+	set.StringVar(&o.auth.tokenFile, "token-file", "", "")
+	set.StringVar(&authText, "auth", "", "")
+	set.StringVar(&o.auth.authz, "authz", "", "")
+	set.StringVar(&protText, "prot", "none", "")
 	set.StringVar(&o.mailbox, "mailbox", "INBOX", "")
 	set.BoolVar(&o.fill, "fill", false, "")
 	set.BoolVar(&o.cleartext, "cleartext", false, "")
@@ -130,22 +138,34 @@ func parseOptions(args []string, stdin io.Reader) (*options, error) {
 	if err := o.tls.check(*first, *later, given); err != nil {
 		return nil, err
 	}
-	if err := o.check(given, passwordFile); err != nil {
+	if given["auth"] {
+		if err := o.auth.parseAuth(authText); err != nil {
+			return nil, err
+		}
+	}
+	if err := o.auth.parseProt(protText); err != nil {
+		return nil, err
+	}
+	if err := o.auth.check(given, &o.tls, o.user); err != nil {
+		return nil, err
+	}
+	if err := o.check(given); err != nil {
 		return nil, err
 	}
 	if o.tls.mode == tlsFirst && !given["port"] {
 		o.port = "993"
 	}
 	if o.host == "" {
-		o.user = "u%d"
+		if o.auth.wantsUser() {
+			o.user = "u%d"
+		}
 		return o, nil
 	}
-	o.password, err = readPassword(passwordFile, stdin)
-	return o, err
+	return o, o.readSecrets(stdin)
 }
 
 // check says what cannot be, as soon as it is known.
-func (o *options) check(given map[string]bool, passwordFile string) error {
+func (o *options) check(given map[string]bool) error {
 	switch {
 	case o.connections < 1:
 		return errors.New("-n must be at least 1")
@@ -161,28 +181,39 @@ func (o *options) check(given map[string]bool, passwordFile string) error {
 		return errors.New("-mix: idle needs a second connection that wakes the first")
 	}
 	if o.host == "" {
-		for _, name := range []string{"port", "user", "password-file", "mailbox", "fill", "cleartext", "ca", "cert", "key", "insecure"} {
+		for _, name := range []string{"port", "user", "password-file", "token-file", "authz", "mailbox", "fill", "cleartext", "ca", "cert", "key", "insecure"} {
 			if given[name] {
 				return fmt.Errorf("-%s is for a real server: it needs -host", name)
 			}
 		}
-		return nil
+		return o.auth.checkEmbedded()
 	}
 	switch {
-	case o.user == "":
+	case o.user == "" && o.auth.wantsUser():
 		return errors.New("-host needs -user")
-	case passwordFile == "":
-		return errors.New("-host needs -password-file (never a password on the command line)")
 	case strings.Count(strings.ReplaceAll(o.user, "%d", ""), "%") > 0:
 		return errors.New("-user: %d is the only % that it may hold")
 	case o.mailbox == "":
 		return errors.New("-mailbox must not be empty")
 	}
-	return nil
+	return o.auth.checkFiles(&o.tls)
 }
 
-// readPassword reads the first line of a file, or of stdin.
-func readPassword(name string, stdin io.Reader) (string, error) {
+// readSecrets reads those that there are.
+func (o *options) readSecrets(stdin io.Reader) (err error) {
+	if o.auth.passwordFile != "" {
+		if o.password, err = readSecret("-password-file", o.auth.passwordFile, stdin); err != nil {
+			return err
+		}
+	}
+	if o.auth.tokenFile != "" {
+		o.token, err = readSecret("-token-file", o.auth.tokenFile, stdin)
+	}
+	return err
+}
+
+// readSecret reads the first line of a file, or of stdin. option is whose file it is.
+func readSecret(option, name string, stdin io.Reader) (string, error) {
 	var content []byte
 	var err error
 	if name == "-" {
@@ -191,12 +222,12 @@ func readPassword(name string, stdin io.Reader) (string, error) {
 		content, err = os.ReadFile(name)
 	}
 	if err != nil {
-		return "", fmt.Errorf("-password-file: %w", err)
+		return "", fmt.Errorf("%s: %w", option, err)
 	}
 	line, _, _ := bytes.Cut(content, []byte("\n"))
 	line = bytes.TrimSuffix(line, []byte("\r"))
 	if len(line) == 0 {
-		return "", fmt.Errorf("-password-file: the first line of %s is empty", name)
+		return "", fmt.Errorf("%s: the first line of %s is empty", option, name)
 	}
 	return string(line), nil
 }

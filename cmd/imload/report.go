@@ -19,6 +19,7 @@ type report struct {
 	Connections connectionReport `json:"connections"`
 	Verbs       []verbReport     `json:"verbs"` // by the names of -mix, and what they entail
 	Checked     checkReport      `json:"checked"`
+	Logins      []kindCount      `json:"logins,omitempty"` // by SASL, -auth: mechanism and layer
 	BytesIn     uint64           `json:"bytes_in"`
 	BytesOut    uint64           `json:"bytes_out"`
 	Errors      []kindCount      `json:"errors"`
@@ -103,6 +104,7 @@ func (f *fleet) report(server string) *report {
 		Server:      server,
 		Interrupted: f.interrupted,
 		Connections: f.connectionReport(),
+		Logins:      sortedCounts(f.logins),
 		Checked:     checkReport{m.headers, m.bodies, m.checkedBytes, m.generated},
 		Errors:      sortedCounts(m.errors),
 		ErrorsTotal: m.failures,

@@ -44,6 +44,7 @@ func sample() *report {
 			{"wake", 4321, 505000, 506000, 507000, 508000, 2e6},
 		},
 		Checked: checkReport{Headers: 9600000, Bodies: 1234, Bytes: 3 << 30, Generated: 9500000},
+		Logins:  []kindCount{{"SCRAM-SHA-256-PLUS, no layer", 9990}, {"DIGEST-MD5, layer: privacy, 128 bits", 9}},
 		BytesIn: 5 << 30, BytesOut: 123456789,
 		Errors: []kindCount{{"fetch-body: wrong bytes", 1500}, {"login: NO", 1}}, ErrorsTotal: 1501,
 		CPU:        cpuReport{User: 3.14, System: 5.92, Cores: 0.93},

@@ -17,6 +17,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
+	"github.com/xdg-go/scram"
 )
 
 // serverEnv makes this executable the embedded server instead of the client.
@@ -24,15 +25,18 @@ const serverEnv = "IMLOAD_EMBEDDED_SERVER"
 
 // serverConfig is what the parent writes to the server's stdin, as one line.
 type serverConfig struct {
-	Messages int    // in each mailbox
-	Password string // of all users, whose names are free
-	TLS      tlsMode
+	Messages     int    // in each mailbox
+	Password     string // of all users, whose names are free
+	Token        string // the same, for who logs in by one
+	TLS          tlsMode
+	Certificates bool // clients have one, and it is asked for
 }
 
 // serverReady is what the server writes to its stdout when it listens, as one line.
 type serverReady struct {
 	Address   string
 	Authority []byte // that vouches for it: a certificate, DER; nil: there is no TLS
+	Client    []byte // a certificate that it takes from clients, with its key, PEM; nil: there is no TLS
 }
 
 // serveMain is the child. It ends when stdin does, which it does at the latest when
@@ -71,21 +75,19 @@ func serve(config serverConfig, stdout io.Writer) error {
 	listener := net.Listener(corkedListener{tcp})
 	var secure *tls.Config // for STARTTLS
 	if config.TLS != tlsNever {
-		certificate, authority, err := certify(tcp.Addr().(*net.TCPAddr).IP)
+		certificates, err := certify(tcp.Addr().(*net.TCPAddr).IP)
 		if err != nil {
 			return err
 		}
-		ready.Authority = authority
-		// Session tickets are crypto/tls's own affair: all connections share the config,
-		// and with it the keys to them.
-		secure = &tls.Config{Certificates: []tls.Certificate{certificate}}
+		ready.Authority, ready.Client = certificates.authority.Raw, certificates.client
+		secure = certificates.config(config.Certificates)
 	}
 	if config.TLS == tlsFirst {
 		listener, secure = tls.NewListener(listener, secure), nil
 	}
 	server := imapserver.New(&imapserver.Options{
-		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return &mailSession{store: store}, nil, nil
+		NewSession: func(c *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &mailSession{conn: c, store: store}, nil, nil
 		},
 		Caps:         imap.CapSet{imap.CapIMAP4rev1: {}, imap.CapLiteralPlus: {}, imap.CapUIDPlus: {}},
 		Logger:       log.New(panicsOnly{}, "", 0),
@@ -118,6 +120,8 @@ func (panicsOnly) Write(line []byte) (int, error) {
 // starts at once and stays small.
 type mailStore struct {
 	password string
+	token    string
+	scram    map[string]*scram.Server
 	account  *imapmemserver.User
 	template *imapmemserver.UserSession // the filled mailbox, selected
 
@@ -131,8 +135,14 @@ const (
 )
 
 func newMailStore(config serverConfig) (*mailStore, error) {
+	known, err := scramServers(config.Password)
+	if err != nil {
+		return nil, err
+	}
 	s := &mailStore{
 		password: config.Password,
+		token:    config.Token,
+		scram:    known,
 		account:  imapmemserver.NewUser("", ""),
 		users:    map[string]*idlers{},
 	}
@@ -145,7 +155,7 @@ func newMailStore(config serverConfig) (*mailStore, error) {
 		}
 	}
 	s.template = imapmemserver.NewUserSession(s.account)
-	_, err := s.template.Select(templateName, &imap.SelectOptions{})
+	_, err = s.template.Select(templateName, &imap.SelectOptions{})
 	return s, err
 }
 
@@ -177,6 +187,7 @@ func (s *mailStore) user(name string) (*idlers, error) {
 // there is no other.
 type mailSession struct {
 	*imapmemserver.UserSession // nil before login
+	conn                       *imapserver.Conn
 	store                      *mailStore
 	name                       string // of the user
 	idlers                     *idlers
@@ -186,6 +197,11 @@ func (s *mailSession) Login(name, password string) error {
 	if password != s.store.password {
 		return imapserver.ErrAuthFailed
 	}
+	return s.enter(name)
+}
+
+// enter is a login that has been checked.
+func (s *mailSession) enter(name string) error {
 	idlers, err := s.store.user(name)
 	if err != nil {
 		return err

@@ -28,7 +28,12 @@ func startServer(t *testing.T, messages int) *embedded {
 
 func startSecureServer(t *testing.T, messages int, mode tlsMode) *embedded {
 	t.Helper()
-	server, err := startEmbedded(messages, mode)
+	return startConfigured(t, serverConfig{Messages: messages, TLS: mode})
+}
+
+func startConfigured(t *testing.T, config serverConfig) *embedded {
+	t.Helper()
+	server, err := startEmbedded(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +164,7 @@ func TestWrongPassword(t *testing.T) {
 func TestPasswordShowsNowhere(t *testing.T) {
 	server := startServer(t, 2)
 	args := append(server.asRealServer(t, server.password), "-n", "2", "-commands", "60", "-trace")
-	for _, args := range [][]string{args, append(args, "-json")} {
+	for _, args := range [][]string{args, append(args, "-json"), append(args, "-auth", "plain"), append(args, "-auth", "login", "-json")} {
 		_, stdout, stderr := imload(t, args...)
 		if strings.Contains(stdout+stderr, server.password) {
 			t.Errorf("the password must not be in the output:\n%s%s", stdout, stderr)
@@ -260,12 +265,14 @@ func silentServer(t *testing.T) (host, port string) {
 // TestSilentServerDoesNotKeepUs ends a run whose command is never answered.
 func TestSilentServerDoesNotKeepUs(t *testing.T) {
 	host, port := silentServer(t)
-	f := newTestFleet(t, host, port, "x", nil, "-n", "5", "-d", "0")
-	f.grace = time.Millisecond
-	f.when(func() bool { return f.sessions[0].inFlight > 0 }, f.stop)
-	r := f.mustRun(t)
-	if len(r.Errors) != 1 || r.Errors[0] != (kindCount{"login: no answer", 1}) {
-		t.Errorf("the command without an answer must be counted: %v", r.Errors)
+	for _, more := range [][]string{nil, {"-auth", "scram-sha-256"}} {
+		f := newTestFleet(t, host, port, "x", nil, append(more, "-n", "5", "-d", "0")...)
+		f.grace = time.Millisecond
+		f.when(func() bool { return f.sessions[0].inFlight > 0 }, f.stop)
+		r := f.mustRun(t)
+		if len(r.Errors) != 1 || r.Errors[0] != (kindCount{"login: no answer", 1}) {
+			t.Errorf("the command without an answer must be counted: %v", r.Errors)
+		}
 	}
 }
 

@@ -78,6 +78,13 @@ func (r *report) summary() [][2]string {
 	add := func(word, format string, args ...any) {
 		lines = append(lines, [2]string{word, fmt.Sprintf(format, args...)})
 	}
+	for i, l := range r.Logins {
+		word := ""
+		if i == 0 {
+			word = "logins"
+		}
+		add(word, "%s x %s", count(l.Count), l.Kind)
+	}
 	if r.Commands > 0 {
 		add("bytes", "in %s (%s), out %s (%s)", size(float64(r.BytesIn)), r.perSecond(r.BytesIn),
 			size(float64(r.BytesOut)), r.perSecond(r.BytesOut))

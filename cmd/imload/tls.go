@@ -60,23 +60,26 @@ func (o *tlsOptions) check(first, later bool, given map[string]bool) error {
 // maxWorkers bounds -workers: more than cores do not help.
 const maxWorkers = 1024
 
-// policy says whom to trust. authority is the embedded server's, nil with a real one.
-// Files are looked at now, so that what is wrong with them is said once.
-func (o *tlsOptions) policy(host, port string, authority *x509.Certificate) (*tlsup.Policy, error) {
+// policy says whom to trust, and who we are. Files are looked at now, so that what is
+// wrong with them is said once.
+func (o *tlsOptions) policy(to target) (*tlsup.Policy, error) {
 	p := &tlsup.Policy{Unverified: o.insecure, Files: tlsup.Files{Cert: o.cert, Key: o.key}}
 	if o.full {
 		p.Sessions = -1
 	}
-	if authority != nil {
+	if to.authority != nil {
 		p.Config = &tls.Config{RootCAs: x509.NewCertPool()}
-		p.Config.RootCAs.AddCert(authority)
+		p.Config.RootCAs.AddCert(to.authority)
+		if to.client != nil {
+			p.Config.Certificates = []tls.Certificate{*to.client}
+		}
 	}
 	if info, err := os.Stat(o.authority); err == nil && info.IsDir() {
 		p.CAPath = o.authority
 	} else {
 		p.CA = o.authority
 	}
-	_, _, err := p.For(tlsup.Peer{Host: host, Port: port, Implicit: o.mode == tlsFirst})
+	_, _, err := p.For(tlsup.Peer{Host: to.host, Port: to.port, Implicit: o.mode == tlsFirst})
 	return p, err
 }
 

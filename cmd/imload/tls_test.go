@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/pem"
 	"io"
 	"net"
@@ -134,22 +133,19 @@ func TestTLSThatCannotBe(t *testing.T) {
 		{"plain text behind OK", "-starttls", serveText("* OK ready\r\n", "%s OK\r\n* OK trust me\r\n"), loopback, nil, "plain text before TLS"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			certificate, authority, err := certify(test.host)
+			certificates, err := certify(test.host)
 			if err != nil {
 				t.Fatal(err)
 			}
 			host, port := listen(t, func(c net.Conn) {
 				defer c.Close()
-				test.serve(c, &tls.Config{Certificates: []tls.Certificate{certificate}})
+				test.serve(c, certificates.config(false))
 			})
 			opt, err := parseOptions([]string{test.flag, "-n", "5", "-d", "0"}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			server := embedded{host: host, port: port, password: "x"}
-			if server.authority, err = x509.ParseCertificate(authority); err != nil {
-				t.Fatal(err)
-			}
+			server := embedded{host: host, port: port, password: "x", authority: certificates.authority}
 			f, err := newFleet(opt, server.target(), newConsole(io.Discard))
 			if err != nil {
 				t.Fatal(err)
