@@ -136,10 +136,12 @@ func (s *side) turn(tb testing.TB, verb fleet.Verb, depth, total int) fleet.Cost
 
 // counts returns what a server counts when verb is done n times.
 func counts(verb fleet.Verb, n int64) server.Status {
-	switch verb {
-	case fleet.Handshake:
+	switch {
+	case verb.Mechanism() != "":
+		return server.Status{Logins: n}
+	case verb == fleet.Handshake:
 		return server.Status{Handshakes: n}
-	case fleet.Resume:
+	case verb == fleet.Resume:
 		return server.Status{Handshakes: n, Resumed: n}
 	}
 	return server.Status{Answered: n}

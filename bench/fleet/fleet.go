@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"github.com/imclient/imclient/bench/server"
 )
@@ -49,7 +50,23 @@ const (
 	Resume    Verb = "resume"    // with the session of an earlier connection
 )
 
-// IsHandshake reports whether v makes connections instead of using them.
+const loginBy = "login by "
+
+// Login is instead of a command, too: another connection is made, logs in with a
+// mechanism, and is closed. All are of the same account, so that SCRAM's keys are
+// derived once.
+func Login(mechanism string) Verb { return Verb(loginBy + mechanism) }
+
+// Mechanism returns the mechanism of a Login, "" when v is none.
+func (v Verb) Mechanism() string {
+	name, ok := strings.CutPrefix(string(v), loginBy)
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// IsHandshake reports whether v makes connections in TLS instead of using them.
 func (v Verb) IsHandshake() bool { return v == Handshake || v == Resume }
 
 // Message returns the number of the message that a FETCH is for, 0 when v is none.
@@ -114,4 +131,4 @@ func (j Job) Want(conns int) Work {
 func User(i int) string { return "user" + strconv.Itoa(i) }
 
 // Password is everybody's.
-const Password = "secret"
+const Password = server.Password

@@ -18,6 +18,7 @@ import (
 
 // Fleet is go-imap's side of a benchmark. Its zero value is ready to Open.
 type Fleet struct {
+	addr    string
 	clients []*imapclient.Client
 	idles   []*imapclient.IdleCommand
 }
@@ -27,10 +28,11 @@ var body = &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{{Peek: t
 
 // Open makes the connections one after the other.
 func (f *Fleet) Open(s fleet.Server, n int) error {
+	f.addr = s.Addr.String()
 	f.clients = make([]*imapclient.Client, n)
 	f.idles = make([]*imapclient.IdleCommand, n)
 	for i := range f.clients {
-		c, err := imapclient.DialInsecure(s.Addr.String(), nil)
+		c, err := imapclient.DialInsecure(f.addr, nil)
 		if err != nil {
 			return err
 		}
@@ -45,11 +47,14 @@ func (f *Fleet) Open(s fleet.Server, n int) error {
 	return nil
 }
 
-// Run has a goroutine a connection send batch after batch.
+// Run has a goroutine a connection do batch after batch.
 func (f *Fleet) Run(job fleet.Job) (fleet.Work, error) {
 	batch := noop
-	if job.Verb == fleet.Fetch {
+	switch {
+	case job.Verb == fleet.Fetch:
 		batch = fetch
+	case job.Verb.Mechanism() != "":
+		batch = f.logIn(job.Verb.Mechanism())
 	}
 	works := make([]fleet.Work, len(f.clients))
 	err := f.each(func(i int) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/imclient/imclient/bench/server"
 	"github.com/imclient/imclient/conn"
 	"github.com/imclient/imclient/reactor"
+	"github.com/imclient/imclient/sasl"
 	"github.com/imclient/imclient/tlsup"
 	"github.com/imclient/imclient/wire"
 )
@@ -21,6 +22,7 @@ type Fleet struct {
 	dialer conn.Dialer
 	loop   *reactor.Loop
 	agents []agent
+	mechs  map[string][]sasl.Mechanism // each alone, by its name
 
 	stop func() // ends the loop's run
 	done func() // of each: one more connection is done
@@ -48,6 +50,7 @@ func (f *Fleet) Open(s fleet.Server, n int) (err error) {
 	if s.CA != "" {
 		f.dialer.ImplicitTLS, f.dialer.TLS = true, &tlsup.Policy{Files: tlsup.Files{CA: s.CA}}
 	}
+	f.mechs = mechanisms()
 	f.agents = make([]agent, n)
 	return f.each(func(i int) {
 		f.connect(&f.dialer, func(c *conn.Client, err error) {
@@ -96,8 +99,11 @@ func (a *agent) exchange(next func(), format string, args ...any) {
 
 // Run sends a batch on every connection; [completed] sends the others.
 func (f *Fleet) Run(job fleet.Job) (fleet.Work, error) {
-	if job.Verb.IsHandshake() {
+	switch {
+	case job.Verb.IsHandshake():
 		return f.shake(job)
+	case job.Verb.Mechanism() != "":
+		return f.logIn(job)
 	}
 	f.job, f.work, f.left = job, fleet.Work{}, len(f.agents)
 	before := f.syscalls()

@@ -1,9 +1,10 @@
 // Package server is the IMAP server that the benchmarks run against: it
 // answers as cheaply as a Go program can, always the same, and checks nothing,
-// so that what is measured is the client.
+// so that what is measured is the client. It does check who logs in by
+// AUTHENTICATE: a client that says what is wrong must not look fast.
 //
-// It knows CAPABILITY, LOGIN, SELECT, NOOP, FETCH of message 1, 2 or 3, IDLE with
-// DONE, and LOGOUT; anything else is BAD. It reads no literals.
+// It knows CAPABILITY, LOGIN, AUTHENTICATE, SELECT, NOOP, FETCH of message 1, 2 or
+// 3, IDLE with DONE, and LOGOUT; anything else is BAD. It reads no literals.
 //
 // There are two of them: [Server] in the clear, one epoll loop, and [TLS], a
 // goroutine for each connection.
@@ -26,7 +27,7 @@ const (
 
 // Greeting is what a client hears first. It carries the capabilities, as does
 // the answer to LOGIN, because some clients ask for them otherwise.
-const Greeting = "* OK [CAPABILITY IMAP4rev1 IDLE] ready\r\n"
+const Greeting = "* OK [CAPABILITY " + capabilities + "] ready\r\n"
 
 const selected = "* 3 EXISTS\r\n" +
 	"* 0 RECENT\r\n" +
@@ -64,8 +65,10 @@ func AnswerSize(line string) int {
 
 // dialogue is what the server remembers of a connection between two lines.
 type dialogue struct {
-	idle []byte // the tag of the IDLE in progress, else empty
-	over bool   // LOGOUT was answered
+	idle  []byte // the tag of the IDLE in progress, else empty
+	login *login // in progress; nil: none
+	said  kind   // the last line
+	over  bool   // LOGOUT was answered
 }
 
 // answer appends the answer to line, which comes without its CRLF.
@@ -91,8 +94,12 @@ func message(line []byte) []byte {
 
 // complete appends the answer to line without its message.
 func (d *dialogue) complete(dst, line []byte) []byte {
-	tag, command, _ := bytes.Cut(line, []byte(" "))
-	verb, _, _ := bytes.Cut(command, []byte(" "))
+	d.said = command
+	if d.login != nil {
+		return d.respond(dst, line)
+	}
+	tag, rest, _ := bytes.Cut(line, []byte(" "))
+	verb, argument, _ := bytes.Cut(rest, []byte(" "))
 	switch string(verb) {
 	case "NOOP":
 		return append(append(dst, tag...), " OK NOOP completed\r\n"...)
@@ -103,6 +110,8 @@ func (d *dialogue) complete(dst, line []byte) []byte {
 		return append(append(dst, tag...), " OK CAPABILITY completed\r\n"...)
 	case "LOGIN":
 		return append(append(dst, tag...), " OK [CAPABILITY IMAP4rev1 IDLE] logged in\r\n"...)
+	case "AUTHENTICATE":
+		return d.authenticate(dst, tag, argument)
 	case "SELECT":
 		return append(append(append(dst, selected...), tag...), " OK [READ-WRITE] SELECT completed\r\n"...)
 	case "IDLE":

@@ -13,7 +13,8 @@ import (
 type Status struct {
 	Addr       netip.AddrPort
 	CA         string // PEM of the certificate that vouches for a server with TLS
-	Answered   int64  // command lines
+	Answered   int64  // command lines, but for those of logins by AUTHENTICATE
+	Logins     int64  // by AUTHENTICATE, with a proof that was right
 	Handshakes int64  // of TLS, completed, those that resumed a session among them
 	Resumed    int64
 }
@@ -22,6 +23,7 @@ type Status struct {
 func (s Status) Since(before Status) Status {
 	return Status{
 		Answered:   s.Answered - before.Answered,
+		Logins:     s.Logins - before.Logins,
 		Handshakes: s.Handshakes - before.Handshakes,
 		Resumed:    s.Resumed - before.Resumed,
 	}

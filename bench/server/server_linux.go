@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,8 +17,7 @@ type Server struct {
 	events          []unix.EpollEvent
 	sessions        map[int32]*session
 	in, out         []byte // of the connection whose turn it is
-	answered        int64
-	published       atomic.Int64
+	tally
 }
 
 // session is one connection.
@@ -62,12 +60,11 @@ func Listen() (*Server, error) {
 // Addr returns the address that the server listens on.
 func (s *Server) Addr() netip.AddrPort { return s.addr }
 
-// Answered returns the number of command lines answered. It may be called on
-// another goroutine; an answer is counted before it can be read.
-func (s *Server) Answered() int64 { return s.published.Load() }
-
-// Status returns the address and the number of command lines answered.
-func (s *Server) Status() Status { return Status{Addr: s.addr, Answered: s.Answered()} }
+// Status returns the address and the counts so far. It may be called on another
+// goroutine; an answer is counted before it can be read.
+func (s *Server) Status() Status {
+	return Status{Addr: s.addr, Answered: s.answered.Load(), Logins: s.logins.Load()}
+}
 
 // Serve answers until the kernel refuses something that it should not.
 func (s *Server) Serve() error {
@@ -153,14 +150,13 @@ func (s *Server) turn(ss *session) error {
 			break
 		}
 		s.out = ss.answer(s.out, bytes.TrimSuffix(line, []byte("\r")))
-		s.answered++
+		s.add(ss.said)
 		input = after
 	}
 	if len(input) == len(s.in) {
 		return fmt.Errorf("server: a line of more than %d bytes", len(s.in))
 	}
 	ss.rest = append(ss.rest[:0], input...)
-	s.published.Store(s.answered)
 	return s.send(ss, s.out)
 }
 

@@ -58,7 +58,7 @@ func TestConversation(t *testing.T) {
 			if got, err := io.ReadAll(c); err != nil || string(got) != want {
 				t.Errorf("the server says\n%s\ngot %v and\n%s", want, err, got)
 			}
-			if got, want := s.Answered(), int64(strings.Count(commands, "\r\n")); got != want {
+			if got, want := s.Status().Answered, int64(strings.Count(commands, "\r\n")); got != want {
 				t.Errorf("%d lines were answered: counted %d", want, got)
 			}
 		})

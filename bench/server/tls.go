@@ -25,7 +25,8 @@ type TLS struct {
 	config   *tls.Config
 	ca       string
 
-	answered, handshakes, resumed atomic.Int64
+	tally
+	handshakes, resumed atomic.Int64
 }
 
 // ListenTLS opens a server on a free port of the loopback interface.
@@ -95,6 +96,7 @@ func (s *TLS) Status() Status {
 		Addr:       s.listener.Addr().(*net.TCPAddr).AddrPort(),
 		CA:         s.ca,
 		Answered:   s.answered.Load(),
+		Logins:     s.logins.Load(),
 		Handshakes: s.handshakes.Load(),
 		Resumed:    s.resumed.Load(),
 	}
@@ -150,10 +152,11 @@ func (s *TLS) converse(conn *tls.Conn) error {
 		if err != nil {
 			return fmt.Errorf("server: reading a line: %w", err)
 		}
-		s.answered.Add(1)
 		line = bytes.TrimSuffix(line[:len(line)-1], []byte("\r"))
 		out.Write(message(line))
-		out.Write(d.complete(out.AvailableBuffer(), line))
+		completion := d.complete(out.AvailableBuffer(), line)
+		s.add(d.said)
+		out.Write(completion)
 	}
 	return out.Flush()
 }

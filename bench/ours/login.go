@@ -1,0 +1,35 @@
+package ours
+
+import (
+	"fmt"
+
+	"github.com/imclient/imclient/bench/fleet"
+	"github.com/imclient/imclient/conn"
+	"github.com/imclient/imclient/sasl"
+)
+
+// mechanisms are all with which the server lets us in.
+func mechanisms() map[string][]sasl.Mechanism {
+	secret := []byte(fleet.Password)
+	p := sasl.Static(sasl.Credentials{Username: fleet.User(0), Password: secret, Token: secret})
+	byName := map[string][]sasl.Mechanism{}
+	for _, m := range append(sasl.All(p), sasl.Anonymous("trace")) {
+		byName[m.Name()] = []sasl.Mechanism{m}
+	}
+	return byName
+}
+
+// logIn makes connections that log in, and closes each when it has.
+func (f *Fleet) logIn(job fleet.Job) (fleet.Work, error) {
+	mechs := f.mechs[job.Verb.Mechanism()]
+	if mechs == nil {
+		return fleet.Work{}, fmt.Errorf("ours: no %s", job.Verb)
+	}
+	return f.visit(job, conn.Dialer{}, func(c *conn.Client) {
+		f.check(c.AuthenticateAsync(mechs, "imap", "", sasl.ProtAny, func(err error) {
+			f.check(err)
+			f.work.Commands++
+			f.check(c.Close())
+		}))
+	})
+}
