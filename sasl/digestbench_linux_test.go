@@ -36,6 +36,7 @@ func benchEncode(b *testing.B, c Cipher, packet int) {
 	raw := newRawDigest(b, c, true)
 	data, dst := make([]byte, 64<<10), make([]byte, packet)
 	m := newMeter(b)
+	b.ReportAllocs()
 	for b.Loop() {
 		for range benchData / len(data) {
 			m.layer(func() {
@@ -56,6 +57,7 @@ func benchDecode(b *testing.B, c Cipher, packet int) {
 	data, plain := make([]byte, 64<<10), make([]byte, 64<<10)
 	wire := make([]byte, 0, 128<<10)
 	m := newMeter(b)
+	b.ReportAllocs()
 	for b.Loop() {
 		for range benchData / len(data) {
 			if err := client.Write(data); err != nil {
@@ -137,7 +139,6 @@ type meter struct {
 func newMeter(b *testing.B) *meter {
 	runtime.LockOSThread()
 	b.Cleanup(runtime.UnlockOSThread)
-	b.ReportAllocs()
 	return &meter{b: b}
 }
 
