@@ -1,15 +1,17 @@
 // Package bench measures what the library costs: the CPU time of the client
-// for a command, and the memory of a connection that waits.
+// for a command or a login, the memory of a connection that waits, and how long
+// many connections at once keep everybody else in a loop waiting.
 //
 // # What takes part
 //
-// A server (package server) that answers from prepared bytes, and fleets of
-// connections to it, each driven by another client:
+// A server (package server) that answers from prepared bytes, and checks nothing but
+// the proofs of those who log in by AUTHENTICATE; and fleets of connections to it, each
+// driven by another client:
 //
 //	ours    this library: one reactor.Loop, callbacks, one goroutine
 //	floor   a bare epoll loop that writes and counts bytes: what nobody can go below
 //	goimap  emersion/go-imap v2, two goroutines a connection (up to 100 connections,
-//	        1,000 for memory)
+//	        1,000 for memory); for logins with the mechanisms of emersion/go-sasl
 //
 // and in TLS, with a server of its own kind, which has a goroutine for each
 // connection:
@@ -48,13 +50,27 @@
 //	barenested  the same with its epoll inside another: the floor of nesting
 //	libuv       uv_poll_t, in C, where a compiler and libuv1-dev are installed
 //
-// # The storm
+// # Logins
+//
+// In place of commands, 16 connections at a time are made, each beside one that
+// stands; they log in by AUTHENTICATE and are closed. All are of one account, so that
+// SCRAM's keys are derived once, before the first round: it is what connecting again
+// costs. Most of it is the system calls that make and close a connection; what a
+// mechanism's exchange takes without any is in the benchmarks of package sasl.
+//
+// # The storms
 //
 // In a process of its own (package storm) 2,000 connections begin TLS at the same
 // moment in one loop, which has a timer every millisecond and another connection that
 // sends one NOOP after the other. How late the timer is, and how long a NOOP takes, is
 // what the storm costs everybody else. The server computes as much as we do, on the
 // same machine, and anything else that runs there is in the figures, too.
+//
+// In a storm of logins 1,000 connections that have greeted log in by SCRAM-SHA-256 at
+// the same moment, without keys of earlier logins. They are of one account, whose keys
+// are derived once, or of as many as the name says, each of which costs its iterations
+// anew, on other goroutines. The server derives once for all accounts, and before the
+// storm: they have the same password and salt, of which no client can know.
 //
 // # What the numbers mean
 //
@@ -79,11 +95,23 @@
 //	ours-handshakes/cpu-s, ours-MB/cpu-s, ...
 //		connections made, or megabytes of literals fetched, in a second of the
 //		fleet's CPU time; their ratio is ours over the floor's
+//	ours-ns/login, goimap-ns/login, ours/goimap
+//		CPU time of the fleet's process from connect(2) to close(2), and the
+//		ratio of the two in the same round
+//	ours-allocs/login, goimap-allocs/login
+//		heap objects that the process allocated for it
+//	begin-ms
+//		how long the calls took that began a storm, all in one turn. It is not in
+//		the lag: how many an application begins in a turn is its own affair
 //	lag-p99-ms, lag-max-ms, own-p99-ms, own-max-ms
 //		how late the loop was for a millisecond of the storm, and how much of that
-//		our process computed, workers included: the rest is others' doing
+//		our process computed, on whatever goroutine: the rest is others' doing
 //	noop-p99-ms, noop-max-ms
-//		from Send to completion, on the connection that stood before the storm
+//		from Send to completion, on the connection that stood before the storm. One
+//		NOOP comes after the other, so a long stall is one of them: see the maximum
+//	logins/s, handshakes/s, cpu-us/conn
+//		connections by the time from the last of those calls to the last connection
+//		that was done, and CPU time of the process, with those calls, for each
 //	loop-ns/event, ..., loop/bare, nested/loop, ...
 //		CPU time of a side's process for an event, the write and the read of the
 //		eventfd included, and ratios of them in the same round
