@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strconv"
+	"unique"
 
 	"github.com/imclient/imclient/sasl"
 	"github.com/imclient/imclient/wire"
@@ -390,11 +391,10 @@ func (a *authentication) loggedIn(text string) {
 			method.Prot, method.SSF = x.Prot(), x.SSF()
 		}
 	}
-	c.method = &method
+	c.known = unique.Make(known{c.ServerName(), method})
 	a.choice.Done(nil)
 	if layer != nil {
 		c.transport.push(layer)
-		c.transport.above.prot = method.Prot
 		c.raised = true
 		c.capable = capabilities{} // what was said outside the layer may be anybody's
 	} else {

@@ -128,7 +128,7 @@ func (a *authentication) hushed(text []byte) []byte {
 func (c *Client) loginParams(service, user string, prot sasl.Prot) sasl.Params {
 	port, _ := strconv.Atoi(c.peerPort())
 	return sasl.Params{
-		Service: service, Host: c.name, Port: port,
+		Service: service, Host: c.ServerName(), Port: port,
 		User: user, CurrentUser: currentUser,
 		Prot: prot, MaxReceive: maxPacket,
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"time"
+	"unique"
 
 	"golang.org/x/sys/unix"
 
@@ -46,13 +47,18 @@ type Client struct {
 	stats Stats
 
 	login     *authentication // under way, or waiting for its turn
-	method    *SASL           // by which it was logged in; nil: by none
+	known     unique.Handle[known]
 	out       queue
 	pending   pending
 	callbacks []entry
 	capable   capabilities
 	err       error // why it ends; set with closing
-	name      string
+}
+
+// known is what is the same of many connections, and kept once for all of these.
+type known struct {
+	server string // as the caller gave it
+	sasl   SASL
 }
 
 var (
@@ -84,7 +90,7 @@ func (c *Client) ClearFlags(f Flags) {
 
 // ServerName returns the name of the server as the caller gave it
 // (imclient_servername), never what DNS made of it. Legal in a callback.
-func (c *Client) ServerName() string { return c.name }
+func (c *Client) ServerName() string { return c.known.Value().server }
 
 // Err returns why the connection ended, nil while it is alive: [ErrClosed]
 // after Close, or another error of this package; errors.Is finds io.EOF or

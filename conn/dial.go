@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"time"
+	"unique"
 
 	"golang.org/x/sys/unix"
 
@@ -232,7 +233,7 @@ func (d *Dialer) attach(fd int, serverName string, terms *terms) (*Client, error
 	}
 	c := &Client{
 		d:         d,
-		name:      serverName,
+		known:     unique.Make(known{serverName, SASL{Prot: sasl.ProtNone}}),
 		prefix:    prefix,
 		transport: transport{k: k, fd: int32(fd)},
 		local:     isLocal(peer),

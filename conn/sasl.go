@@ -11,9 +11,4 @@ type SASL struct {
 
 // SASL tells by which of the mechanisms Authenticate logged in, and what came of it.
 // Legal in a callback, and when the connection has ended.
-func (c *Client) SASL() SASL {
-	if c.method == nil {
-		return SASL{Prot: sasl.ProtNone}
-	}
-	return *c.method
-}
+func (c *Client) SASL() SASL { return c.known.Value().sasl }

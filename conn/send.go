@@ -130,10 +130,7 @@ func (c *Client) refusal() error {
 // maySendSecrets holds them back from networks that anybody may listen to. What is
 // queued while TLS is on its way is sent through it or not at all.
 func (c *Client) maySendSecrets() bool {
-	if s := c.transport.above; s != nil && s.prot == sasl.ProtPrivacy {
-		return true
-	}
-	return c.local || c.d.AllowCleartextAuth || c.transport.tls() != nil || c.d.RequireTLS && c.starting
+	return c.local || c.SASL().Prot == sasl.ProtPrivacy || c.d.AllowCleartextAuth || c.transport.tls() != nil || c.d.RequireTLS && c.starting
 }
 
 func hasSecret(marks []wire.Mark) bool {

@@ -53,7 +53,7 @@ func (c *Client) StartTLSAsync(certFile, keyFile, caFile, caPath string, done fu
 		}
 		return err
 	}
-	terms, err := c.d.terms(tlsup.Peer{Host: c.name, Port: c.peerPort(), Files: tlsup.Files{
+	terms, err := c.d.terms(tlsup.Peer{Host: c.ServerName(), Port: c.peerPort(), Files: tlsup.Files{
 		Cert: certFile, Key: keyFile, CA: caFile, CAPath: caPath,
 	}})
 	if err != nil {

@@ -4,8 +4,6 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/imclient/imclient/sasl"
 )
 
 // layer is one step between the socket and the protocol: TLS, a SASL security
@@ -41,7 +39,6 @@ type transport struct {
 type stack struct {
 	layers []layer
 	tls    *security // nil: no TLS
-	prot   sasl.Prot // what the SASL layer gives; 0: there is none
 }
 
 // layered reports whether bytes go through layers.
