@@ -19,6 +19,7 @@ const (
 	otherUser, otherPassword = "bob", `b"o\b {10}`
 	loadPrefix, loadPassword = "load", "load-secret"
 	adminUser, adminPassword = "admin", "admin-secret"
+	scramUser, scramPassword = "carol", "carol-secret"
 )
 
 // accounts says how tests find them.
@@ -28,6 +29,7 @@ func accounts() []string {
 		"USER2=" + otherUser, "PASSWORD2=" + otherPassword,
 		"LOADUSER=" + loadPrefix + "%d", "LOADPASSWORD=" + loadPassword,
 		"ADMIN=" + adminUser, "ADMINPASSWORD=" + adminPassword,
+		"SCRAMUSER=" + scramUser, "SCRAMPASSWORD=" + scramPassword,
 	}
 }
 

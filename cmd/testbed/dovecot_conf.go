@@ -3,21 +3,54 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"text/template"
 )
 
-// users returns the file of those accounts that are listed. The mail that is
-// there to be read is in a Maildir, as it was delivered; see dovecotConf for
-// where tests write.
+// users returns the file of those accounts that are listed, with all that the
+// session of whoever acts for them needs. The mail that is there to be read is in a
+// Maildir, as it was delivered; see dovecotConf for where tests write.
 func (d *dovecot) users() string {
 	maildir := "userdb_mail=maildir:~/Maildir"
 	if d.V24 {
 		maildir = "userdb_mail_driver=maildir userdb_mail_path=~/Maildir"
 	}
-	return fmt.Sprintf("%s:{PLAIN}%s::::::%s\n%s:{PLAIN}%s\n%s:{PLAIN}%s\n",
-		readUser, readPassword, maildir, otherUser, otherPassword, adminUser, adminPassword)
+	var file strings.Builder
+	for _, account := range []struct{ user, password, fields string }{
+		{readUser, "{PLAIN}" + readPassword, maildir},
+		{otherUser, "{PLAIN}" + otherPassword, ""},
+		{adminUser, "{PLAIN}" + adminPassword, ""},
+		{scramUser, scramSHA256(scramPassword, "salt of "+scramUser), ""},
+	} {
+		home := filepath.Join(d.Dir, "home", account.user)
+		fmt.Fprintf(&file, "%s:%s:%d:%d::%s::%s\n", account.user, account.password, d.UID, d.GID, home, account.fields)
+	}
+	return file.String()
+}
+
+// scramSHA256 is a password as Dovecot keeps it for SCRAM: the salt and the iteration
+// count are then the same at each login, which they are not where it knows the
+// password itself.
+func scramSHA256(password, salt string) string {
+	const iterations = 4096
+	salted, err := pbkdf2.Key(sha256.New, password, []byte(salt), iterations, sha256.Size)
+	if err != nil {
+		panic(err) // it is about lengths, which are none of those that fail
+	}
+	keyed := func(text string) []byte {
+		h := hmac.New(sha256.New, salted)
+		h.Write([]byte(text))
+		return h.Sum(nil)
+	}
+	stored := sha256.Sum256(keyed("Client Key"))
+	base64 := base64.StdEncoding.EncodeToString
+	return fmt.Sprintf("{SCRAM-SHA-256}%d,%s,%s,%s", iterations, base64([]byte(salt)), base64(stored[:]), base64(keyed("Server Key")))
 }
 
 // dovecotOAuthConf says, for Dovecot 2.3, how to check bearer tokens.
@@ -135,13 +168,15 @@ passdb admins {
   driver = passwd-file
   passwd_file_path = {{.Dir}}/admins
   master = yes
-  result_success = continue
 }
 passdb static {
   username_filter = ` + loadPrefix + `*
   password = ` + loadPassword + `
 }
 passdb passwd-file {
+  passwd_file_path = {{.Dir}}/users
+}
+userdb passwd-file {
   passwd_file_path = {{.Dir}}/users
 }
 userdb static {
@@ -172,7 +207,6 @@ passdb {
   driver = passwd-file
   args = {{.Dir}}/admins
   master = yes
-  result_success = continue
 }
 passdb {
   driver = static
@@ -180,6 +214,10 @@ passdb {
   args = password=` + loadPassword + `
 }
 passdb {
+  driver = passwd-file
+  args = {{.Dir}}/users
+}
+userdb {
   driver = passwd-file
   args = {{.Dir}}/users
 }

@@ -34,7 +34,7 @@ func TestDovecotConfig(t *testing.T) {
 		"  username_filter = load*",
 		"  process_min_avail = 2",
 		"  process_limit = 1",
-		"  master = yes\n  result_success = continue",
+		"  master = yes\n}",
 	}
 	versions := map[bool][]string{
 		false: {
@@ -144,6 +144,7 @@ func TestDovecot(t *testing.T) {
 	t.Run("APPEND", func(t *testing.T) { testAppend(t, b.vars) })
 	t.Run("push", func(t *testing.T) { testPush(t, b.vars) })
 	t.Run("mechanisms", func(t *testing.T) { testMechanisms(t, b.vars, "DOVECOT") })
+	t.Run("salt", func(t *testing.T) { testScram(t, b.vars) })
 	t.Run("tokens", func(t *testing.T) { testTokens(t, b.vars) })
 	t.Run("administrator", func(t *testing.T) { testAdmin(t, b.vars, "DOVECOT") })
 	t.Run("TLS", func(t *testing.T) { testTLS(t, b.vars, "DOVECOT", plainHost, disabledHost) })

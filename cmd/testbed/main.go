@@ -49,6 +49,7 @@ COMMAND finds in its environment, each with the prefix IMCLIENT_TEST_:
     USER2, PASSWORD2         one without mail and with a password hard to quote
     LOADUSER, LOADPASSWORD   any number for %d, without mail; no INBOX in CYRUS
     ADMIN, ADMINPASSWORD     one that may act for the others
+    SCRAMUSER, SCRAMPASSWORD one whose salt is always the same, for DOVECOT
     TOKEN, EXPIREDTOKEN      USER's bearer tokens, for DOVECOT
     CA                       file: the CA that the certificates are from
     CLIENTCERT, CLIENTKEY    files: USER's certificate and its key
@@ -57,9 +58,8 @@ COMMAND finds in its environment, each with the prefix IMCLIENT_TEST_:
 
 -serve starts servers, prints the variables, closes standard output, and ends
 the servers when standard input ends. -v shows the end of the servers' logs when
-COMMAND fails.
-
-A signal is passed on to COMMAND alone; what that has started is its own to end.
+COMMAND fails. A signal is passed on to COMMAND alone; what that has started is
+its own to end.
 
 Exit status: COMMAND's, or 128+n if signal n ended it; 125 if the testbed
 failed, 126 and 127 if COMMAND cannot be run, 2 for wrong use. go run makes 1 of

@@ -195,19 +195,47 @@ func tryMechanism(address, mechanism string, answer exchange) error {
 
 // testAdmin has the administrator, and nobody else, act for others.
 func testAdmin(t *testing.T, vars map[string]string, server string) {
-	c, err := connect(vars[server])
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.conn.Close()
-	if err := c.authenticate("PLAIN", plain(vars["USER"], vars["ADMIN"], vars["ADMINPASSWORD"])); err != nil {
-		t.Fatalf("the administrator must be able to act for %s: %v", vars["USER"], err)
-	}
-	if selected, err := c.do("SELECT INBOX"); err != nil || !bytes.Contains(selected, []byte("* 300 EXISTS\r\n")) {
-		t.Errorf("who acts for a user must find his mail: %q, %v", selected, err)
+	for name, answer := range map[string]exchange{
+		"PLAIN":         plain(vars["USER"], vars["ADMIN"], vars["ADMINPASSWORD"]),
+		"SCRAM-SHA-256": scram(sha256.New, "n,a="+vars["USER"]+",", "", vars["ADMIN"], vars["ADMINPASSWORD"]),
+	} {
+		c, err := connect(vars[server])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.conn.Close()
+		if err := c.authenticate(name, answer); err != nil {
+			t.Fatalf("the administrator must be able to act for %s by %s: %v", vars["USER"], name, err)
+		}
+		if selected, err := c.do("SELECT INBOX"); err != nil || !bytes.Contains(selected, []byte("* 300 EXISTS\r\n")) {
+			t.Errorf("who acts for a user by %s must find his mail: %q, %v", name, selected, err)
+		}
 	}
 	if tryMechanism(vars[server], "PLAIN", plain(vars["USER2"], vars["USER"], vars["PASSWORD"])) == nil {
 		t.Error("a user must not act for another one")
+	}
+}
+
+// testScram logs in who has a salt of his own: it is the same at each login.
+func testScram(t *testing.T, vars map[string]string) {
+	salts := map[string]bool{}
+	for range 2 {
+		answer := scram(sha256.New, "n,,", "", vars["SCRAMUSER"], vars["SCRAMPASSWORD"])
+		err := tryMechanism(vars["DOVECOT"], "SCRAM-SHA-256", func(challenge string) (string, error) {
+			if fields := strings.Split(challenge, ","); len(fields) == 3 {
+				salts[fields[1]] = true
+			}
+			return answer(challenge)
+		})
+		if err != nil {
+			t.Errorf("%s must be let in: %v", vars["SCRAMUSER"], err)
+		}
+	}
+	if len(salts) != 1 {
+		t.Errorf("the salt must be the same: there are %d", len(salts))
+	}
+	if err := tryMechanism(vars["DOVECOT"], "PLAIN", plain("", vars["SCRAMUSER"], vars["SCRAMPASSWORD"])); err != nil {
+		t.Errorf("%s must be let in by his password, too: %v", vars["SCRAMUSER"], err)
 	}
 }
 
