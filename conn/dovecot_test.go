@@ -92,7 +92,7 @@ func dial(t *testing.T, address string, options ...func(*conn.Dialer)) *session 
 		t.Fatal(err)
 	}
 	if s.Client, err = d.Connect(host, port); err != nil {
-		t.Fatalf("Dovecot takes a connection: %v", err)
+		t.Fatalf("the server takes a connection: %v", err)
 	}
 	t.Cleanup(func() {
 		_ = s.Close()

@@ -1,0 +1,108 @@
+package conn_test
+
+import (
+	"cmp"
+	"slices"
+	"testing"
+
+	"github.com/imclient/imclient/conn"
+	"github.com/imclient/imclient/sasl"
+)
+
+// liveLayer is a security layer of Cyrus'.
+type liveLayer struct {
+	name   string
+	prot   sasl.Prot
+	cipher sasl.Cipher
+	ssf    int
+}
+
+var liveLayers = []liveLayer{
+	{"auth-int", sasl.ProtIntegrity, "", 1},
+	{"auth-conf rc4", sasl.ProtPrivacy, sasl.RC4, 128},
+	{"auth-conf rc4-56", sasl.ProtPrivacy, sasl.RC4x56, 56},
+	{"auth-conf des", sasl.ProtPrivacy, sasl.DES, 55},
+	{"auth-conf rc4-40", sasl.ProtPrivacy, sasl.RC4x40, 40},
+}
+
+// watched is a mechanism that keeps its last exchange, which knows the layer.
+type watched struct {
+	sasl.Mechanism
+	exchange sasl.Exchange
+}
+
+func (m *watched) Traits() sasl.Traits { return m.Mechanism.(sasl.Described).Traits() }
+
+func (m *watched) New(p sasl.Params) sasl.Exchange {
+	m.exchange = m.Mechanism.New(p)
+	return m.exchange
+}
+
+// writer logs in who may write, through a layer; nil: none.
+func (p livePlace) writer(t *testing.T, l *liveLayer) *session {
+	t.Helper()
+	c := sasl.Static(inBed(t, "USER2", "PASSWORD2"))
+	s := p.dial(t)
+	if l == nil {
+		if err := s.logIn("", sasl.CRAMMD5(c)); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	m := &watched{Mechanism: sasl.DIGESTMD5(c, sasl.DigestOptions{Ciphers: []sasl.Cipher{l.cipher}})}
+	if err := s.Authenticate([]sasl.Mechanism{m}, "imap", "", l.prot); err != nil {
+		t.Fatalf("%s is negotiated: %v", l.name, err)
+	}
+	if ssf := m.exchange.(sasl.Layered).SSF(); ssf != l.ssf {
+		t.Fatalf("%s is negotiated, and nothing else\n got: a strength of %d", l.name, ssf)
+	}
+	return s
+}
+
+// append puts a message at the end of a mailbox.
+func (s *session) append(mailbox string, message []byte) {
+	s.t.Helper()
+	s.send("APPEND %s %l", mailbox, message).ok()
+}
+
+// fetch returns a message.
+func (s *session) fetch(mailbox string, number int64) (message []byte) {
+	s.t.Helper()
+	s.send("EXAMINE %s", mailbox).ok()
+	s.on("FETCH", conn.CallbackNumbered, func(r *conn.Reply) {
+		if got := parseFetch(s.t, r); r.MsgNo == number {
+			message = slices.Clone(got.joined(s.t, "BODY[]"))
+		}
+	})
+	s.send("FETCH %d BODY.PEEK[]", number).ok()
+	return message
+}
+
+// largest is the message of 10 MB.
+func largest(t *testing.T) []byte {
+	t.Helper()
+	m := slices.MaxFunc(messageFiles(t), func(a, b []byte) int { return cmp.Compare(len(a), len(b)) })
+	if len(m) < 10<<20 {
+		t.Fatalf("the largest message has 10 MB\n got: %d bytes", len(m))
+	}
+	return m
+}
+
+// What goes up through a layer comes down without one as it was, and the other way
+// round: neither end can be wrong in a way that the other undoes.
+func TestCyrusLayers(t *testing.T) {
+	there := largest(t)
+	back := append([]byte("X-Way: back\r\n"), there...)
+	eachPlace(t, "cyrus", func(t *testing.T, p livePlace) {
+		for _, l := range liveLayers {
+			t.Run(l.name, func(t *testing.T) {
+				layered, bare := p.writer(t, &l), p.writer(t, nil)
+				mailbox := layered.mailbox("layers " + l.name) // its own, whatever becomes of the others
+				layered.append(mailbox, there)
+				sameBytes(t, "APPEND through the layer", bare.fetch(mailbox, 1), there)
+				bare.append(mailbox, back)
+				sameBytes(t, "FETCH through the layer", layered.fetch(mailbox, 2), back)
+			})
+		}
+	})
+}
