@@ -97,7 +97,7 @@ var pageAuthenticate = []sentence{
 			if err := c.AuthenticateAsync(mechs, "imap", "", prot, func(error) {}); err != nil {
 				t.Fatal(err)
 			}
-			s.Play("C: a2 AUTHENTICATE DIGEST-MD5\nS: + " + base64Of((&digestPeer{qop: "auth,auth-int,auth-conf"}).challenge()))
+			s.Play("C: a2 AUTHENTICATE DIGEST-MD5\nS: + " + base64Of((&conn.DigestPeer{QOP: "auth,auth-int,auth-conf"}).Challenge()))
 			if got := plainOf(t, strings.TrimSpace(s.Received())) + ","; !strings.Contains(got, want) {
 				t.Errorf("of what %d allows the strongest is chosen: %s\n got: %s", prot, want, got)
 			}

@@ -30,7 +30,7 @@ func TestSASLLayer(t *testing.T) {
 		"auth-conf": {Mechanism: "DIGEST-MD5", Prot: sasl.ProtPrivacy, SSF: 128},
 	} {
 		c, s := conntest.New(t, new(conn.Dialer))
-		p := &digestPeer{qop: qop}
+		p := &digestPeer{conn.DigestPeer{QOP: qop}}
 		p.logIn(t, c, s)
 		s.Send("a2 OK in\r\n")
 		_ = c.Close()

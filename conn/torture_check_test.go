@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/imclient/imclient/sasl"
 )
 
 // allOK is the log of a session in which nothing failed.
@@ -57,12 +59,30 @@ func (s *session) judge(f fault, clean *session) {
 	if f.err != errOneByte && s.waits > 3*clean.waits {
 		s.t.Errorf("I6: a fault costs few waits: %d, without it %d", s.waits, clean.waits)
 	}
-	if s.how.secure() && bytes.Contains(s.k.wrote, []byte("secret")) {
-		s.t.Error("I8: the secret is not in what was written")
+	s.judgeSecrets()
+}
+
+// judgeSecrets is I8. Neither is a secret told by its base64.
+func (s *session) judgeSecrets() {
+	s.t.Helper()
+	told := fmt.Sprint(s.connectErr, s.waitErr, s.err, s.loginErr) + s.trace.String()
+	for _, secret := range []string{tortureSecret, loginSecret, plainLine()} {
+		if (s.how.secure() || secret == loginSecret) && bytes.Contains(s.k.wrote, []byte(secret)) {
+			s.t.Errorf("I8: the secret %q is not in what was written", secret)
+		}
+		if strings.Contains(told, secret) || bytes.Contains(s.login, []byte(secret)) {
+			s.t.Errorf("I8: the secret stays one: told %q, held %q", told, s.login)
+		}
+		for _, p := range s.k.offered {
+			if s.how.login != "" && bytes.Contains(p, []byte(secret)) {
+				s.t.Errorf("I8: what was written of it is overwritten: %q", p)
+			}
+		}
 	}
-	told := fmt.Sprint(s.connectErr, s.waitErr, s.err) + s.trace.String()
-	if strings.Contains(told, tortureSecret) || bytes.Contains(s.login, []byte(tortureSecret)) {
-		s.t.Errorf("I8: the secret stays one: told %q, held %q", told, s.login)
+	for _, p := range s.responses {
+		if len(bytes.Trim(p, "\x00")) > 0 {
+			s.t.Errorf("I8: what the mechanism gave is overwritten: %q", p)
+		}
 	}
 }
 
@@ -76,10 +96,11 @@ func (s *session) judgeEnd() {
 	if due := map[bool]int{true: 1}[s.how.startTLS]; s.secured != due {
 		t.Errorf("I1: StartTLS ends once: %d", s.secured)
 	}
+	s.judgeLogin()
 	if len(s.log) != s.due {
 		t.Errorf("I1: each command completes once: %q", s.log)
 	}
-	if c.in != nil || c.out.buf != nil || c.out.marks != nil || c.pending.ring != nil || c.callbacks != nil {
+	if c.login != nil || c.in != nil || c.out.buf != nil || c.out.marks != nil || c.pending.ring != nil || c.callbacks != nil {
 		t.Error("I7: after the end nothing is held")
 	}
 	if limit := 4 << minBufferBits; s.peak > limit {
@@ -100,8 +121,8 @@ func (s *session) judgePassed(clean *session) {
 		s.t.Errorf("I3: what passes is no error: %v, %v, %v", s.connectErr, s.waitErr, s.err)
 	}
 	wrote := s.k.wrote
-	if s.how.secure() {
-		wrote = s.sent // the records are others each time
+	if s.how.encoded() {
+		wrote = s.sent // records and packets are others each time
 	}
 	if !slices.Equal(s.log, clean.log) || !bytes.Equal(s.sent, clean.sent) || !bytes.Equal(wrote, clean.sent) {
 		s.t.Errorf("I3: what passes changes nothing\n got: %q, %q\nwant: %q, %q", s.log, s.sent, clean.log, clean.sent)
@@ -127,8 +148,8 @@ func (s *session) judgeFailed(f fault, clean *session) {
 	if !errors.As(reason, &system) || system.Syscall != call || !errors.As(reason, &errno) || errno != f.err || !errors.Is(reason, f.err) {
 		t.Errorf("I9: the error says which call failed, and how: %v, want %s: %v", reason, call, f.err)
 	}
-	if s.how.secure() {
-		s.judgeFailedTLS(clean)
+	if s.how.encoded() {
+		s.judgeFailedEncoded(clean)
 		return
 	}
 	if !bytes.HasPrefix(clean.sent, s.k.wrote) || !bytes.HasPrefix(s.k.wrote, s.sent) {
@@ -148,9 +169,9 @@ func (s *session) judgeFailed(f fault, clean *session) {
 	}
 }
 
-// judgeFailedTLS is I1, I4 and I9 where what was written cannot be read but by the server,
-// and a command counts as written when its record was made.
-func (s *session) judgeFailedTLS(clean *session) {
+// judgeFailedEncoded is I1, I4 and I9 where what was written cannot be read but by the
+// server, and a command counts as written when its record or packet was made.
+func (s *session) judgeFailedEncoded(clean *session) {
 	t := s.t
 	t.Helper()
 	if !bytes.HasPrefix(clean.sent, s.sent) {
@@ -172,9 +193,13 @@ func (s *session) judgeFailedTLS(clean *session) {
 
 // beginOf is where a command begins in what was sent.
 func (s *session) beginOf(number string) int {
+	n, _ := strconv.Atoi(number)
 	if s.how.startTLS { // which was the first
-		n, _ := strconv.Atoi(number)
-		number = fmt.Sprint(n + 1)
+		n++
 	}
+	if s.how.login != "" { // which has tags for all that it may come to
+		n += 1 + (&authentication{mechs: make([]sasl.Mechanism, 1)}).tags()
+	}
+	number = fmt.Sprint(n)
 	return bytes.Index(append([]byte("\n"), s.sent...), []byte("\na"+number+" "))
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +30,11 @@ type session struct {
 	tag      string // whose
 	rest     string // of what the server is saying
 	how      tortureWay
-	tls      *rigTLS // the server's; nil: none
+	tls      *rigTLS     // the server's; nil: none
+	peer     loginPeer   // the server's side of a login; nil: no AUTHENTICATE came
+	sealed   *DigestPeer // the server's layer; nil: none
+	digest   *DigestPeer // it will be
+	packets  []byte      // came, not whole yet
 
 	goroutine  string // that all this runs on
 	client     *Client
@@ -41,12 +46,17 @@ type session struct {
 	unsent     []string // commands that are safe to retry
 	due        int      // commands that were queued
 	secured    int      // times that StartTLS's done was called
+	loggedIn   int      // times that AuthenticateAsync's done was called
+	loginErr   error
+	responses  [][]byte   // that the mechanism has given, in its own memory
+	noting     sync.Mutex // for responses: work has some elsewhere
 	closed     int
 	err        error
 	trace      strings.Builder
 	login      []byte // the memory that held the password
 	peak       int    // bytes that the client held
 	waits      int
+	patient    int // waits for work elsewhere, of which there are more or fewer
 }
 
 const (
@@ -54,8 +64,12 @@ const (
 	tortureSecret = "secret word"
 )
 
-// tortureWay is how a session is driven, and where TLS comes from.
-type tortureWay struct{ bare, workers, startTLS, implicit bool }
+// tortureWay is how a session is driven, where TLS comes from, and how it logs in: by
+// LOGIN, if nothing is said.
+type tortureWay struct {
+	bare, workers, startTLS, implicit bool
+	login                             tortureLogin
+}
 
 func (w tortureWay) String() string {
 	name := map[bool]string{true: "bare", false: "in a loop"}[w.bare]
@@ -68,10 +82,16 @@ func (w tortureWay) String() string {
 	case w.implicit:
 		name += ", implicit TLS"
 	}
+	if w.login != "" {
+		name += ", " + string(w.login)
+	}
 	return name
 }
 
 func (w tortureWay) secure() bool { return w.startTLS || w.implicit }
+
+// encoded: what is written is not what is said, and is cut as it comes.
+func (w tortureWay) encoded() bool { return w.secure() || w.login.layered() }
 
 // torture runs the session with a fault.
 func torture(t *testing.T, f fault, how tortureWay) *session {
@@ -105,7 +125,7 @@ func torture(t *testing.T, f fault, how tortureWay) *session {
 	} else {
 		s.playInLoop(d, port)
 	}
-	for how.secure() && s.serve() { // what was sent at the end
+	for how.encoded() && s.serve() { // what was sent at the end
 	}
 	if s.tls != nil {
 		s.tls.engine.Abort()
@@ -165,7 +185,7 @@ func (s *session) playInLoop(d *Dialer, port string) {
 			quiet = -1
 		}
 	}
-	s.waits = int(s.loop.Stats().Waits)
+	s.waits = int(s.loop.Stats().Waits) - s.patient
 	if s.client != nil {
 		_ = s.client.Close()
 		_ = s.client.Close()
@@ -193,17 +213,29 @@ func (s *session) turn() (did bool) {
 		if err != nil {
 			s.t.Fatalf("the loop lives: %v", err)
 		}
-		if !again && s.client != nil && s.client.Err() == nil && s.client.transport.tls() != nil && s.client.transport.tls().lent() {
+		if !again && s.elsewhere() {
 			again = true
+			before := s.loop.Stats().Waits
 			if err := s.loop.ProcessOneEvent(); err != nil {
 				s.t.Fatalf("the loop lives: %v", err)
 			}
+			s.patient += int(s.loop.Stats().Waits - before)
 		}
 		if !again {
 			return did
 		}
 		did = true
 	}
+}
+
+// elsewhere reports whether the client waits for work on another goroutine.
+func (s *session) elsewhere() bool {
+	c := s.client
+	if c == nil || c.Err() != nil {
+		return false
+	}
+	t := c.transport.tls()
+	return t != nil && t.lent() || c.login != nil && c.login.cancel != nil
 }
 
 func (s *session) begin(c *Client, err error) {
@@ -215,8 +247,12 @@ func (s *session) begin(c *Client, err error) {
 	if s.how.startTLS {
 		s.startTLS()
 	}
-	s.send("LOGIN %s %p", "alice", tortureSecret)
-	s.login = c.out.buf.b[:cap(c.out.buf.b)]
+	if s.how.login == "" {
+		s.send("LOGIN %s %p", "alice", tortureSecret)
+		s.login = c.out.buf.b[:cap(c.out.buf.b)]
+	} else {
+		s.authenticate()
+	}
 	for range 4 {
 		s.send("NOOP")
 	}
@@ -342,7 +378,7 @@ func (s *session) serve() (did bool) {
 		if s.how.implicit {
 			s.beginTLS()
 		} else {
-			s.say("* OK hello\r\n")
+			s.greet()
 		}
 		return true
 	}
@@ -364,18 +400,29 @@ func (s *session) serve() (did bool) {
 
 // take is what the server does with what it has read.
 func (s *session) take(raw []byte) {
-	if s.tls == nil {
-		s.sent = append(s.sent, raw...)
-		s.in = append(s.in, raw...)
-		return
+	if s.tls != nil {
+		up := s.tls.up
+		raw = s.tls.take(string(raw))
+		s.write(s.tls.flight())
+		if s.tls.up && !up && s.how.implicit {
+			s.greet()
+		}
 	}
-	up := s.tls.up
-	plain := s.tls.take(string(raw))
-	s.write(s.tls.flight())
-	s.sent = append(s.sent, plain...)
-	s.in = append(s.in, plain...)
-	if s.tls.up && !up && s.how.implicit {
+	if s.sealed != nil {
+		raw = s.unseal(raw)
+	}
+	s.sent = append(s.sent, raw...)
+	s.in = append(s.in, raw...)
+}
+
+func (s *session) greet() {
+	switch {
+	case s.how.login == "":
 		s.say("* OK hello\r\n")
+	case s.how.startTLS:
+		s.say("* OK [" + s.how.login.offer() + " STARTTLS] hello\r\n")
+	default:
+		s.say("* OK [" + s.how.login.offer() + "] hello\r\n")
 	}
 }
 
@@ -399,6 +446,10 @@ func (s *session) answer() bool {
 		return false
 	}
 	s.in = rest
+	if s.peer != nil {
+		s.converse(string(line))
+		return true
+	}
 	tag, command, _ := strings.Cut(string(line), " ")
 	switch verb, _, _ := strings.Cut(command, " "); verb {
 	case "APPEND":
@@ -412,6 +463,11 @@ func (s *session) answer() bool {
 		s.say("+ idling\r\n* 2 EXISTS\r\n")
 	case "":
 		s.say(s.tag + " OK awake\r\n") // DONE
+	case "AUTHENTICATE":
+		s.tag = tag
+		s.meet(command)
+	case "CAPABILITY":
+		s.say("* " + s.how.login.offer() + "\r\n" + tag + " OK done\r\n")
 	case "STARTTLS":
 		s.say(tag + " OK begin\r\n")
 		s.beginTLS()
@@ -424,6 +480,9 @@ func (s *session) answer() bool {
 }
 
 func (s *session) say(text string) {
+	if s.sealed != nil {
+		text = s.sealed.Seal(text)
+	}
 	if s.tls != nil && s.tls.up {
 		if err := s.tls.engine.Write([]byte(text)); err != nil {
 			s.t.Fatal(err)

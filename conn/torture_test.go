@@ -98,11 +98,12 @@ var callNames = map[string]string{
 // faulty is the real kernel but for the fault.
 type faulty struct {
 	system
-	t     *testing.T
-	fault fault
-	calls map[string]int
-	hit   bool
-	wrote []byte // what the kernel has taken
+	t       *testing.T
+	fault   fault
+	calls   map[string]int
+	hit     bool
+	wrote   []byte   // what the kernel has taken
+	offered [][]byte // what it was to take, in the client's memory
 	// asleep is what others do while the client waits. nil: nobody waits.
 	asleep func(fd int, events int16)
 	vain   int // waits of no time, in a row, in which nothing came
@@ -222,6 +223,7 @@ func (k *faulty) write(fd int, p []byte) (int, error) {
 		}
 		p = p[:1]
 	}
+	k.offered = append(k.offered, p)
 	n, err := k.system.write(fd, p)
 	k.wrote = append(k.wrote, p[:n]...)
 	return n, err
@@ -240,12 +242,18 @@ func (k *faulty) writev(fd int, iov [][]byte) (int, error) {
 }
 
 // The session is driven in both ways: by its owner, who waits, and by a loop; in the
-// clear, and through TLS.
+// clear, and through TLS; with LOGIN, with a login by SASL, and through a layer of that.
 func TestTorture(t *testing.T) {
 	for _, how := range []tortureWay{
 		{bare: true}, {},
 		{bare: true, startTLS: true}, {startTLS: true}, {workers: true, startTLS: true},
 		{bare: true, implicit: true}, {implicit: true},
+
+		{bare: true, login: loginPlain}, {login: loginPlain},
+		{bare: true, login: loginSCRAM}, {login: loginSCRAM},
+		{bare: true, login: loginIntegrity}, {login: loginPrivacy},
+		{startTLS: true, login: loginPlain}, {implicit: true, login: loginSCRAM},
+		{startTLS: true, login: loginIntegrity}, {bare: true, implicit: true, login: loginPrivacy},
 	} {
 		t.Run(how.String(), func(t *testing.T) {
 			clean := torture(t, fault{}, how)
