@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"strconv"
@@ -98,8 +99,9 @@ type authentication struct {
 	challenges int
 	gaveUp     error // why "*" was sent; nil: it was not
 	line       []byte
-	secretAt   int    // where a secret begins in it; at its end: there is none
-	shown      string // what a trace shows before ***
+	secretAt   int      // where a secret begins in it; at its end: there is none
+	told       [][]byte // secrets of lines before it: the server may repeat them while the login lasts
+	shown      string   // what a trace shows before ***
 
 	cancel  func() // of work that is under way; nil: none is
 	verdict func() // what to do when the work has returned: the server has not waited
@@ -244,6 +246,9 @@ func (a *authentication) command(text string, secret []byte, shown string) {
 // say sends a line: text, and secret in base64. In a trace the secret is ***, and the
 // whole line if there is no text.
 func (a *authentication) say(text, secret []byte, shown string) {
+	if told := a.secret(); len(told) > 0 {
+		a.told = append(a.told, bytes.Clone(told))
+	}
 	clear(a.line)
 	a.line = append(a.line[:0], text...)
 	if a.secretAt = len(text); secret != nil {
@@ -393,6 +398,7 @@ func (a *authentication) loggedIn(text string) {
 	}
 	c.known = unique.Make(known{c.ServerName(), method})
 	a.choice.Done(nil)
+	a.wipe()
 	if layer != nil {
 		c.transport.push(layer)
 		c.raised = true
@@ -429,7 +435,7 @@ func (a *authentication) finish(err error) {
 func (a *authentication) release() {
 	a.over = true
 	a.c.login = nil
-	clear(a.line)
+	a.wipe()
 	clear(a.initial)
 }
 

@@ -103,10 +103,33 @@ func (a *authentication) left() {
 	}
 }
 
-// hushed returns what the server said without what it repeats of the last secret, as
-// that was sent or as it was meant.
+// secret is what the last line tells, in base64; empty: no secret.
+func (a *authentication) secret() []byte {
+	return bytes.TrimRight(a.line[a.secretAt:], "\r\n")
+}
+
+// wipe overwrites what was said.
+func (a *authentication) wipe() {
+	clear(a.line)
+	a.line, a.secretAt = a.line[:0], 0
+	for _, told := range a.told {
+		clear(told)
+	}
+	a.told = nil
+}
+
+// hushed returns what the server said without what it repeats of a secret, as that was
+// sent or as it was meant. It need not be the last: a "*" may have come behind it, or
+// the answer to a server that has explained itself.
 func (a *authentication) hushed(text []byte) []byte {
-	encoded := bytes.TrimRight(a.line[a.secretAt:], "\r\n")
+	text = hush(text, a.secret())
+	for _, told := range a.told {
+		text = hush(text, told)
+	}
+	return text
+}
+
+func hush(text, encoded []byte) []byte {
 	secret := make([]byte, base64.StdEncoding.DecodedLen(len(encoded)))
 	defer clear(secret)
 	n, _ := base64.StdEncoding.Decode(secret, encoded)
