@@ -1,7 +1,9 @@
 package conn
 
 import (
+	"encoding/base64"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -112,5 +114,120 @@ func TestLayerBehindBudget(t *testing.T) {
 		if client.aborted != 1 {
 			t.Errorf("the end is told to the layer once: %d", client.aborted)
 		}
+	}
+}
+
+// through logs in by DIGEST-MD5, whose layer is on then.
+func (p *DigestPeer) through(r *rig) {
+	r.t.Helper()
+	r.say("* OK [CAPABILITY AUTH=DIGEST-MD5]\r\n")
+	tim := sasl.Static(sasl.Credentials{Username: "tim", Password: []byte("tanstaaftanstaaf")})
+	mechs := []sasl.Mechanism{sasl.DIGESTMD5(tim, sasl.DigestOptions{})}
+	if err := r.c.AuthenticateAsync(mechs, "imap", "", sasl.ProtAny, nil); err != nil {
+		r.t.Fatal(err)
+	}
+	r.drive()
+	r.heard()
+	r.say("+ " + encoded(p.Challenge()) + "\r\n")
+	response, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.heard()))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.say("+ " + encoded(p.Answer(r.t, string(response))) + "\r\n")
+	r.heard()
+	r.say("a2 OK in\r\n" + p.Seal("* CAPABILITY IDLE\r\n"))
+	tag, _, _ := strings.Cut(p.Open(r.t, r.heard()), " ")
+	if r.say(p.Seal(tag + " OK\r\n")); r.c.Err() != nil || r.c.login != nil {
+		r.t.Fatalf("the login succeeds: %v", r.c.Err())
+	}
+}
+
+// A secret may go through a layer that hides it, and not through one that does not.
+func TestCleartextThroughLayer(t *testing.T) {
+	for qop, want := range map[string]error{"auth-int": ErrCleartext, "auth-conf": nil} {
+		r := newRig(t, &Dialer{}, func(r *rig) { r.from = &unix.SockaddrInet4{Port: 143, Addr: [4]byte{192, 0, 2, 1}} })
+		p := &DigestPeer{QOP: qop}
+		p.through(r)
+		if err := r.c.Send(nil, nil, "X %p", "hunter2"); !errors.Is(err, want) {
+			t.Errorf("through %s a secret has this answer: %v, want %v", qop, err, want)
+		}
+		r.drive()
+		sent := r.heard()
+		if text := p.Open(t, sent); strings.Contains(text, "hunter2") != (want == nil) || strings.Contains(sent, "hunter2") {
+			t.Errorf("through %s it is sent: %t: %q", qop, want == nil, text)
+		}
+	}
+}
+
+// A connection with a layer holds no more memory when it is idle again than it held
+// before much went through it, both ways and in pieces.
+func TestIdleLayerHoldsNoBuffer(t *testing.T) {
+	const connections, size = 20, 60_000
+	for _, qop := range []string{"auth-int", "auth-conf"} {
+		rigs := make([]*rig, connections)
+		peers := make([]*DigestPeer, connections)
+		for i := range rigs {
+			rigs[i], peers[i] = newRig(t, &Dialer{}, nil), &DigestPeer{QOP: qop}
+			peers[i].through(rigs[i])
+		}
+		converse := func(size int) {
+			for i, r := range rigs {
+				mustSend(t, r.c, nil, "X %a", strings.Repeat("x", size))
+				r.drive()
+				for sent := ""; ; {
+					more := r.heard()
+					if sent += more; more == "" && r.drive() == nil {
+						peers[i].Open(t, sent)
+						break
+					}
+					r.drive()
+				}
+				packet := peers[i].Seal("* X " + strings.Repeat("x", size) + "\r\n" + "* Y\r\n")
+				for _, cut := range []int{1, 3, 5, size / 2} {
+					r.say(packet[:cut])
+					packet = packet[cut:]
+				}
+				if r.say(packet); r.c.Err() != nil {
+					t.Fatal(r.c.Err())
+				}
+			}
+		}
+		converse(100)
+		before := heapInUse()
+		converse(size)
+		if grown := int(heapInUse()-before) / connections; grown > size/10 {
+			t.Errorf("%s: a connection that is idle holds %d bytes more than it did", qop, grown)
+		}
+		for _, r := range rigs {
+			if r.c.in != nil || r.c.out.buf != nil || len(r.c.transport.top().Pending()) > 0 {
+				t.Errorf("%s: an idle connection has no buffer", qop)
+			}
+		}
+	}
+}
+
+// heapInUse is what is reachable, with nothing in pools.
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// What a layer has decoded is seen by no poll: one read brings many packets, and all are
+// dispatched before the call returns (libpq, eggdrop 1501, pgbouncer 1530).
+func TestDigestLayerHidesNothing(t *testing.T) {
+	seen := 0
+	r := newRig(t, &Dialer{Callbacks: []Callback{{Keyword: "SEEN", Proc: func(*Client, any, *Reply) { seen++ }}}}, nil)
+	p := &DigestPeer{QOP: "auth-conf"}
+	p.through(r)
+	packets := ""
+	for range 300 {
+		packets += p.Seal("* SEEN\r\n")
+	}
+	r.put(packets)
+	if did, err := r.c.TryProcessOneEvent(); !did || err != nil || seen != 300 {
+		t.Errorf("one event dispatches all of one read: %d, %v, %v", seen, did, err)
 	}
 }
