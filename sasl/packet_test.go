@@ -212,6 +212,10 @@ func TestLayerBadLength(t *testing.T) {
 				if _, again := receive(server, 100, "more"); again != err {
 					t.Errorf("the error is not final: %v", again)
 				}
+				server.Feed([]byte("more"))
+				if server.Keep(); holds(server) {
+					t.Error("what comes behind the end is kept")
+				}
 				if server.Write([]byte("x")) != err {
 					t.Error("after an error something can be written")
 				}
