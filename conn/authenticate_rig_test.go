@@ -11,6 +11,7 @@ import (
 
 	"github.com/imclient/imclient/reactor"
 	"github.com/imclient/imclient/sasl"
+	"github.com/imclient/imclient/wire"
 )
 
 var someone = sasl.Static(sasl.Credentials{Username: "tim", Password: []byte("hunter2"), Token: []byte("hunter2")})
@@ -229,5 +230,23 @@ func TestDigestLayerHidesNothing(t *testing.T) {
 	r.put(packets)
 	if did, err := r.c.TryProcessOneEvent(); !did || err != nil || seen != 300 {
 		t.Errorf("one event dispatches all of one read: %d, %v, %v", seen, did, err)
+	}
+}
+
+// What answers AUTHENTICATE before that has been written, all of it, is a lie.
+func TestLoginAnsweredBeforeWritten(t *testing.T) {
+	for _, answer := range []string{"+ \r\n", "a2 NO\r\n", "a2 OK\r\n"} {
+		r := newRig(t, &Dialer{}, nil)
+		r.say("* OK [CAPABILITY AUTH=LOGIN]\r\n")
+		r.full, r.room = unix.EAGAIN, 5
+		var ended error
+		if err := r.c.AuthenticateAsync([]sasl.Mechanism{sasl.Login(someone)}, "imap", "", sasl.ProtAny, func(err error) { ended = err }); err != nil {
+			t.Fatal(err)
+		}
+		r.say(answer)
+		var bad *wire.SyntaxError
+		if !errors.As(ended, &bad) || r.c.Err() == nil {
+			t.Errorf("%q ends the connection: %v", answer, ended)
+		}
 	}
 }
