@@ -6,12 +6,12 @@ require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/emersion/go-imap/v2 v2.0.0-beta.8
 	github.com/emersion/go-sasl v0.0.0-20241020182733-b788ff22d5a6
+	github.com/xdg-go/scram v1.4.0
 	github.com/xdg-go/stringprep v1.0.4
 	golang.org/x/sys v0.49.0
 )
 
 require (
 	github.com/emersion/go-message v0.18.2 // indirect
-	github.com/xdg-go/scram v1.4.0 // indirect
 	golang.org/x/text v0.14.0 // indirect
 )
