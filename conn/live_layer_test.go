@@ -26,19 +26,6 @@ var liveLayers = []liveLayer{
 	{"auth-conf rc4-40", sasl.ProtPrivacy, sasl.RC4x40, 40},
 }
 
-// watched is a mechanism that keeps its last exchange, which knows the layer.
-type watched struct {
-	sasl.Mechanism
-	exchange sasl.Exchange
-}
-
-func (m *watched) Traits() sasl.Traits { return m.Mechanism.(sasl.Described).Traits() }
-
-func (m *watched) New(p sasl.Params) sasl.Exchange {
-	m.exchange = m.Mechanism.New(p)
-	return m.exchange
-}
-
 // writer logs in who may write, through a layer; nil: none.
 func (p livePlace) writer(t *testing.T, l *liveLayer) *session {
 	t.Helper()
@@ -50,12 +37,12 @@ func (p livePlace) writer(t *testing.T, l *liveLayer) *session {
 		}
 		return s
 	}
-	m := &watched{Mechanism: sasl.DIGESTMD5(c, sasl.DigestOptions{Ciphers: []sasl.Cipher{l.cipher}})}
+	m := sasl.DIGESTMD5(c, sasl.DigestOptions{Ciphers: []sasl.Cipher{l.cipher}})
 	if err := s.Authenticate([]sasl.Mechanism{m}, "imap", "", l.prot); err != nil {
 		t.Fatalf("%s is negotiated: %v", l.name, err)
 	}
-	if ssf := m.exchange.(sasl.Layered).SSF(); ssf != l.ssf {
-		t.Fatalf("%s is negotiated, and nothing else\n got: a strength of %d", l.name, ssf)
+	if got := s.SASL(); got.Prot != l.prot || got.SSF != l.ssf {
+		t.Fatalf("%s is negotiated, and nothing else\n got: %+v", l.name, got)
 	}
 	return s
 }
