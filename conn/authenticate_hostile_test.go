@@ -262,14 +262,7 @@ func TestLoginErrorsHoldNoSecret(t *testing.T) {
 		"S: * 99999999999 " + secret + " {5}",
 	} {
 		var told []string
-		c, s := conntest.New(t, &conn.Dialer{
-			Trace: func(_ *conn.Client, line string) {
-				if !strings.HasPrefix(line, "S: ") {
-					told = append(told, line)
-				}
-			},
-			Warn: func(_ *conn.Client, text string) { told = append(told, text) },
-		})
+		c, s := conntest.New(t, telling(&told))
 		s.Play("S: * OK [CAPABILITY SASL-IR AUTH=PLAIN]")
 		o := authenticate(t, c, sasl.Plain(tim()))
 		s.Play("C: a2 AUTHENTICATE PLAIN " + encoded + "\n" + script)

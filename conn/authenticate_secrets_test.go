@@ -21,14 +21,7 @@ func TestServerRepeatsSecrets(t *testing.T) {
 			for _, challenge := range []string{"", "VXNlcm5hbWU6", base64Of(`{"status":"t0ken-of-tim","scope":"t0ken-of-tim"}`), "!"} {
 				for _, end := range []string{"NO", "BAD", "OK", "HELLO"} {
 					var told []string
-					c, s := conntest.New(t, &conn.Dialer{
-						Trace: func(_ *conn.Client, line string) {
-							if !strings.HasPrefix(line, "S: ") {
-								told = append(told, line)
-							}
-						},
-						Warn: func(_ *conn.Client, text string) { told = append(told, text) },
-					})
+					c, s := conntest.New(t, telling(&told))
 					s.Play("S: * OK [CAPABILITY " + ir + "AUTH=" + m.Name() + "]")
 					o := authenticate(t, c, m)
 					heard := s.Received()
@@ -52,6 +45,18 @@ func TestServerRepeatsSecrets(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// telling is a Dialer that collects what it tells, but for the server's own lines.
+func telling(told *[]string) *conn.Dialer {
+	return &conn.Dialer{
+		Trace: func(_ *conn.Client, line string) {
+			if !strings.HasPrefix(line, "S: ") {
+				*told = append(*told, line)
+			}
+		},
+		Warn: func(_ *conn.Client, text string) { *told = append(*told, text) },
 	}
 }
 

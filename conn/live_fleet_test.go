@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/imclient/imclient/conn"
 	"github.com/imclient/imclient/sasl"
 )
 
@@ -56,20 +57,6 @@ func TestDovecotFiveHundredLogins(t *testing.T) {
 	if s := keys.Stats(); s.Derived != 1 || s.Found != size-1 || s.Kept != 1 {
 		t.Errorf("keys are derived once, and kept for the others\n got: %+v", s)
 	}
-	checkGoroutines(t, goroutines)
+	conn.AtMost(t, goroutines)
 	givenBack(t, before)
-}
-
-// checkGoroutines fails if more are left than there were before. One that has nothing to
-// do any more but to return is given the time for it.
-func checkGoroutines(t *testing.T, before int) {
-	t.Helper()
-	n := runtime.NumGoroutine()
-	for i := 0; n > before && i < 5_000_000; i++ {
-		runtime.Gosched()
-		n = runtime.NumGoroutine()
-	}
-	if n > before {
-		t.Errorf("no goroutine is left: %d, before %d", n, before)
-	}
 }

@@ -233,7 +233,7 @@ func TestTLSNotConnected(t *testing.T) {
 		}
 		a.over(handshake)
 	}
-	atMost(t, goroutines)
+	conn.AtMost(t, goroutines)
 }
 
 // With implicit TLS done comes when TLS stands, and what is sent in it goes through.
@@ -332,20 +332,5 @@ func TestTLSWarns(t *testing.T) {
 				"# TLS 1.3, TLS_AES_128_GCM_SHA256"+resumed, "S: * BYE",
 				"# closed: conn: the server closed the connection: EOF"))
 		}
-	}
-}
-
-// atMost fails if there are more goroutines than before. One that has nothing left to do
-// but to return is given the time for it.
-func atMost(t *testing.T, before int) {
-	t.Helper()
-	n := runtime.NumGoroutine()
-	for i := 0; n > before && i < 5_000_000; i++ {
-		runtime.Gosched()
-		n = runtime.NumGoroutine()
-	}
-	if n > before {
-		stacks := make([]byte, 1<<16)
-		t.Errorf("no goroutine is left: %d, before %d\n%s", n, before, stacks[:runtime.Stack(stacks, true)])
 	}
 }

@@ -1,0 +1,4 @@
+package conn
+
+// AtMost is for the tests from outside too.
+var AtMost = atMost
