@@ -69,6 +69,7 @@ type Refusal struct {
 type Choice struct {
 	situation Situation
 	left      []candidate // strongest first
+	bindable  []string    // -PLUS forms of the caller's mechanisms
 	refusals  []Refusal
 	current   *candidate
 	exchange  Exchange
@@ -87,6 +88,7 @@ type candidate struct {
 	traits    Traits
 	name      string
 	bound     bool
+	again     bool // it is the second try
 }
 
 // Choose weighs mechanisms: those that are offered, that Params.Prot allows, that
@@ -107,7 +109,9 @@ func Choose(mechs []Mechanism, s Situation) *Choice {
 	for _, m := range mechs {
 		traits := traitsOf(m)
 		if traits.Binds {
-			c.consider(candidate{mechanism: m, traits: traits, name: strings.ToUpper(m.Name()) + "-PLUS", bound: true}, offered)
+			plus := strings.ToUpper(m.Name()) + "-PLUS"
+			c.bindable = append(c.bindable, plus)
+			c.consider(candidate{mechanism: m, traits: traits, name: plus, bound: true}, offered)
 		}
 		c.consider(candidate{mechanism: m, traits: traits, name: strings.ToUpper(m.Name())}, offered)
 	}
@@ -158,6 +162,7 @@ var (
 	errUnidentified = errors.New("we have not shown who we are below: no client certificate, no unix socket")
 	errAfterMutual  = errors.New("it would send the secret after a server failed to prove itself by a stronger one")
 	errAfterBound   = errors.New("it would not be bound, after one that is failed over TLS that was not verified")
+	errAfterRenewal = errors.New("a new token was refused, too")
 	errAfterRefusal = errors.New("nobody is logged in anonymously because a login was refused")
 
 	errProviderFailed = errors.New("the provider of credentials failed before")
@@ -265,8 +270,10 @@ func (c *Choice) unfitNow(m candidate) error {
 		return c.over
 	case c.mutualFailed && m.traits.Cleartext:
 		return errAfterMutual
-	case c.boundFailed && !m.bound && m.traits.Binds && !c.situation.Verified:
+	case c.boundFailed && !m.bound && !c.situation.Verified:
 		return errAfterBound
+	case c.renewed && m.traits.Renews && !m.again && errors.As(c.last, new(*OAuthError)):
+		return errAfterRenewal // the provider would make another one
 	case c.tried && m.traits.Anonymous:
 		return errAfterRefusal
 	}
@@ -280,7 +287,7 @@ func (c *Choice) params(m candidate) Params {
 	p.Prot = c.situation.prot()
 	p.BindingOffered = m.bound
 	p.Last = c.last
-	if !m.bound && m.traits.Binds && p.Binding != nil && c.bindsSomehow(m.name) {
+	if !m.bound && m.traits.Binds && p.Binding != nil && c.bindsSomehow() {
 		// "y" would say that the server does not offer to bind, which it would have to
 		// take for an attack.
 		p.Binding = nil
@@ -291,17 +298,13 @@ func (c *Choice) params(m candidate) Params {
 	return p
 }
 
-// bindsSomehow reports whether the server offers a -PLUS form of a mechanism of the
-// family, which is what a "y" would deny.
-func (c *Choice) bindsSomehow(name string) bool {
-	family, _, _ := strings.Cut(name, "-")
-	for _, offered := range c.situation.Offered {
-		upper := strings.ToUpper(offered)
-		if strings.HasPrefix(upper, family) && strings.HasSuffix(upper, "-PLUS") {
-			return true
-		}
-	}
-	return false
+// bindsSomehow reports whether the server offers a -PLUS form that the caller has, too,
+// which is what a "y" would deny. Another that stands in the list, invented perhaps,
+// must not make us say that we cannot bind.
+func (c *Choice) bindsSomehow() bool {
+	return slices.ContainsFunc(c.situation.Offered, func(name string) bool {
+		return slices.Contains(c.bindable, strings.ToUpper(name))
+	})
 }
 
 // Done ends the login that Next began, with nil after the server's OK, an error that
@@ -348,7 +351,7 @@ func (c *Choice) failed(m candidate, err error) {
 	c.mutualFailed = c.mutualFailed || m.traits.Mutual
 	c.boundFailed = c.boundFailed || m.bound
 	if m.traits.Renews && !c.renewed && errors.Is(err, ErrAuthFailed) {
-		c.renewed = true
+		c.renewed, m.again = true, true
 		c.left = slices.Insert(c.left, 0, m)
 	}
 }

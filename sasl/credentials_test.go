@@ -30,7 +30,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown := string(encoded)
-	things := []any{c, &c, []Credentials{c}, map[string]Credentials{"a": c}, inside{&c}, Static(c)}
+	things := []any{c, &c, []Credentials{c}, map[string]Credentials{"a": c}, inside{&c}, Static(c), Step{Response: c.Password}, &Step{Response: c.Token}}
 	for _, m := range withProvider(Static(Credentials{Username: "user", Password: c.Password, Token: c.Token})) {
 		x := m.New(Params{Service: "imap", Host: "host"})
 		things = append(things, m, x)

@@ -66,7 +66,7 @@ func hexMD5(sum [md5.Size]byte) string { return hex.EncodeToString(sum[:]) }
 // digestText is text as it is hashed: in ISO 8859-1 where that can be.
 func digestText(what string, inUTF8 bool, s string) ([]byte, error) {
 	if !utf8.ValidString(s) {
-		return nil, fmt.Errorf("%w: %s: the %s is not UTF-8", ErrNoCredentials, digestName, what)
+		return nil, fmt.Errorf("sasl: %s: the %s is not UTF-8", digestName, what)
 	}
 	b, ok := latin1(s)
 	switch {
@@ -75,7 +75,7 @@ func digestText(what string, inUTF8 bool, s string) ([]byte, error) {
 	case inUTF8:
 		return []byte(s), nil
 	}
-	return nil, fmt.Errorf("%w: %s: the %s has characters that the server's ISO 8859-1 has not", ErrNoCredentials, digestName, what)
+	return nil, fmt.Errorf("sasl: %s: the %s has characters that the server's ISO 8859-1 has not", digestName, what)
 }
 
 // latin1 is text in ISO 8859-1; !ok: it has characters that are not in it.

@@ -192,7 +192,7 @@ func (x *digestExchange) realm(c *digestChallenge) (r digestRealm, err error) {
 			b, ok = latin1(want)
 		}
 		if !ok || len(c.realms) > 0 && !slices.Contains(c.realms, string(b)) {
-			return r, fmt.Errorf("sasl: %s: the server has other realms than %q: %w", digestName, want, ErrNoCredentials)
+			return r, fmt.Errorf("sasl: %s: the server has other realms than %q", digestName, want)
 		}
 		return digestRealm{string(b), true}, nil
 	}

@@ -170,7 +170,7 @@ func TestDigestRealm(t *testing.T) {
 		e := DIGESTMD5(chris, DigestOptions{Realm: c.option}).New(newDigestParams(0))
 		response, err := begin(e, c.challenge)
 		if c.want == "refused" {
-			if !errors.Is(err, ErrNoCredentials) {
+			if err == nil || errors.Is(err, ErrNoCredentials) { // which would say that nothing was sent
 				t.Errorf("%q has no realm %q, but the error is %v", c.challenge, c.option, err)
 			}
 			continue
@@ -212,7 +212,7 @@ func TestDigestCharset(t *testing.T) {
 		e := DIGESTMD5(p, DigestOptions{}).New(newDigestParams(0))
 		response, err := begin(e, c.challenge)
 		if c.wire == "" {
-			if !errors.Is(err, ErrNoCredentials) {
+			if err == nil || errors.Is(err, ErrNoCredentials) && !strings.Contains(err.Error(), "a name") { // that is known before anything is sent
 				t.Errorf("%q and %q cannot be said to %q, but the error is %v", c.user, c.password, c.challenge, err)
 			}
 			if err != nil && strings.Contains(err.Error(), c.password) {

@@ -17,9 +17,11 @@ var (
 	// password, and may be anybody. No other mechanism is tried after it.
 	ErrNotProved = errors.New("sasl: the server's proof is wrong: it does not know the password, or somebody sits between")
 	// ErrNoCredentials: there is no password, token or name of the kind that the
-	// mechanism needs. The next mechanism is tried; nothing was sent.
+	// mechanism needs. The next mechanism is tried; nothing was sent: an exchange that
+	// has had a challenge does not return it.
 	ErrNoCredentials = errors.New("sasl: no credentials")
-	// ErrCleartext: whoever listens would learn the secret. Nothing was sent.
+	// ErrCleartext: whoever listens would learn the secret. Nothing was sent. Package
+	// conn has the same one.
 	ErrCleartext = errors.New("sasl: not in the clear: TLS, a privacy layer or the caller's permission is missing")
 	// ErrNoBinding: the TLS below has no channel binding of a kind that the mechanism
 	// takes, or there is no TLS.

@@ -2,6 +2,7 @@ package sasl
 
 import (
 	"context"
+	"fmt"
 	"io"
 )
 
@@ -101,6 +102,19 @@ type Exchange interface {
 	// Satisfied reports whether the server may say OK now: it has proved all
 	// that the mechanism asks it to. An OK before that is [ErrPrematureOK].
 	Satisfied() bool
+}
+
+// Format implements [fmt.Formatter]: a response may be a secret, so only its length is
+// shown, whatever the verb.
+func (s Step) Format(f fmt.State, verb rune) {
+	switch {
+	case s.Work != nil:
+		io.WriteString(f, "{Work}")
+	case s.Response == nil:
+		io.WriteString(f, "{}")
+	default:
+		fmt.Fprintf(f, "{Response:%d bytes}", len(s.Response))
+	}
 }
 
 // Step is what an exchange wants next.

@@ -8,6 +8,7 @@ import (
 	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
 	"hash"
 	"runtime"
 	"sync"
@@ -84,6 +85,9 @@ func (k *Keys) Stats() KeyStats {
 	stats.Kept = len(k.kept)
 	return stats
 }
+
+// Format implements [fmt.Formatter]: what it did, and nothing of what it keeps.
+func (k *Keys) Format(f fmt.State, verb rune) { fmt.Fprintf(f, "%+v", k.Stats()) }
 
 // digest is a password as part of a keyID.
 func (k *Keys) digest(password Secret) (sum [sha256.Size]byte) {

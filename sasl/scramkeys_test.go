@@ -225,6 +225,20 @@ func TestKeysGivenUp(t *testing.T) {
 	}
 }
 
+// Who prints a cache learns nothing to try passwords on.
+func TestKeysAreNotShown(t *testing.T) {
+	keys := new(Keys)
+	m := SCRAM(crypto.SHA1, pencil, SCRAMOptions{Keys: keys})
+	if err := newScramServer(crypto.SHA1).logIn(m.New(Params{Host: "host"})); err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if got := fmt.Sprintf(verb, keys); got != "{Kept:1 Found:0 Derived:1}" {
+			t.Errorf("%s shows what it did\n got: %s", verb, got)
+		}
+	}
+}
+
 func (k *Keys) leader(id keyID) *derivation {
 	k.mu.Lock()
 	defer k.mu.Unlock()
