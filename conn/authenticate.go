@@ -3,6 +3,7 @@ package conn
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"unique"
@@ -227,6 +228,9 @@ func (a *authentication) respond(response []byte) {
 
 // giveUp cancels the exchange and waits for the server's answer to that.
 func (a *authentication) giveUp(err error) {
+	if errors.Is(err, sasl.ErrNoCredentials) {
+		err = errors.New(err.Error()) // the server has heard of it: a failure like any other
+	}
 	a.gaveUp = err
 	a.say([]byte("*"), nil, "")
 }
@@ -343,9 +347,12 @@ func completes(status wire.Status) bool {
 // must not be touched: a refusal waits, and an OK before it is all said is premature
 // whatever comes of it.
 func (a *authentication) judge(status wire.Status, r *Reply) {
+	said := string(r.Text)
 	r.Text = a.hushed(r.Text)
 	answer, text := r.AsError(), string(r.Text)
 	switch {
+	case status == wire.OK && a.cancel == nil && a.earned():
+		a.loggedIn(said) // the capabilities in it are as the server has them
 	case a.cancel == nil:
 		a.answered(status, answer, text)
 	case status == wire.OK:
@@ -365,13 +372,16 @@ func (a *authentication) premature(text string) {
 	a.c.fail(fmt.Errorf("%w: %s, %s", sasl.ErrPrematureOK, a.name, strconv.QuoteToASCII(text[:min(len(text), 200)])))
 }
 
-// answered is the end of one mechanism.
+// earned reports whether an OK may come now.
+func (a *authentication) earned() bool {
+	return a.gaveUp == nil && a.initial == nil && a.exchange.Satisfied()
+}
+
+// answered is the end of one mechanism that does not log in.
 func (a *authentication) answered(status wire.Status, answer error, text string) {
 	switch {
-	case status == wire.OK && (a.gaveUp != nil || a.initial != nil || !a.exchange.Satisfied()):
-		a.premature(text)
 	case status == wire.OK:
-		a.loggedIn(text)
+		a.premature(text)
 	case a.gaveUp != nil:
 		a.choice.Done(a.gaveUp)
 		a.next()

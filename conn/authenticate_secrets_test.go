@@ -2,6 +2,7 @@ package conn_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -74,4 +75,45 @@ func repeats(heard string, secrets []string) (known []string) {
 		}
 	}
 	return known
+}
+
+// Capabilities in the OK are the server's, whatever of them is a secret, too.
+func TestSecretThatIsACapability(t *testing.T) {
+	for _, secret := range []string{"IDLE", "1", "LITERAL"} {
+		c, s := conntest.New(t, new(conn.Dialer))
+		s.Play("S: * OK [CAPABILITY SASL-IR AUTH=PLAIN]")
+		o := authenticate(t, c, sasl.Plain(sasl.Static(sasl.Credentials{Username: "tim", Password: []byte(secret)})))
+		s.Received()
+		s.Play("S: a2 OK [CAPABILITY IMAP4rev1 LITERAL+ IDLE] in")
+		if got, want := c.Capabilities(), "IMAP4rev1 LITERAL+ IDLE"; o.err != nil || got != want {
+			t.Errorf("they are as the server has them: %v\n got: %q\nwant: %q", o.err, got, want)
+		}
+	}
+}
+
+// Who prints a connection sees nothing of what is queued.
+func TestClientIsPrinted(t *testing.T) {
+	c, s := conntest.New(t, new(conn.Dialer))
+	s.Play("S: * OK [CAPABILITY SASL-IR AUTH=PLAIN]")
+	authenticate(t, c, sasl.Plain(tim()))
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if got, want := fmt.Sprintf(verb, c), "conn.Client("+c.ServerName()+")"; got != want {
+			t.Errorf("%s\n got: %s\nwant: %s", verb, got, want)
+		}
+	}
+}
+
+// A mechanism that finds out late that it has no credentials has failed, like any other
+// that the server has heard of: what would send the secret does not follow.
+func TestNoCredentialsTooLate(t *testing.T) {
+	c, s := conntest.New(t, new(conn.Dialer))
+	s.Play("S: * OK [CAPABILITY SASL-IR AUTH=DIGEST-MD5 AUTH=PLAIN AUTH=X AUTH=ANONYMOUS]")
+	late := &odd{name: "X", next: func([]byte) (sasl.Step, error) { return sasl.Step{}, sasl.ErrNoCredentials }}
+	digest := sasl.DIGESTMD5(tim(), sasl.DigestOptions{Realm: "elsewhere"})
+	o := authenticate(t, c, digest, late, sasl.Plain(tim()), sasl.Anonymous(""))
+	s.Play("C: a2 AUTHENTICATE DIGEST-MD5\nS: + " + base64Of(`realm="x",nonce="abc",qop="auth",algorithm=md5-sess`) +
+		"\nC: *\nS: a2 BAD\nC: a3 AUTHENTICATE X\nS: +\nC: *\nS: a3 BAD\nC-")
+	if o.calls != 1 || !errors.Is(o.err, sasl.ErrAuthFailed) || errors.Is(o.err, sasl.ErrNoCredentials) {
+		t.Errorf("nothing follows\n got: %d calls, %v", o.calls, o.err)
+	}
 }

@@ -3,6 +3,7 @@ package conn
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"time"
@@ -87,6 +88,10 @@ func (c *Client) ClearFlags(f Flags) {
 	c.flags &^= f
 	c.syncOnly = c.syncOnly || f&NonSyncLiteral != 0
 }
+
+// Format implements [fmt.Formatter]: the server's name, and nothing of what is queued,
+// which may be a secret.
+func (c *Client) Format(f fmt.State, verb rune) { fmt.Fprintf(f, "conn.Client(%s)", c.ServerName()) }
 
 // ServerName returns the name of the server as the caller gave it
 // (imclient_servername), never what DNS made of it. Legal in a callback.

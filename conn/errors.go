@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/imclient/imclient/sasl"
 )
 
 // Errors of the caller's making, and of names. The others that this package
@@ -34,9 +36,9 @@ var (
 	// ErrInLoop means that a call which waits was made on a connection that a
 	// reactor.Loop drives.
 	ErrInLoop = fmt.Errorf("%w: the connection is driven by a loop", ErrMisuse)
-	// ErrCleartext means that a secret would have crossed a network in the
-	// clear. Nothing was sent. See Dialer.AllowCleartextAuth.
-	ErrCleartext = errors.New("conn: refused to send a secret in the clear")
+	// ErrCleartext means that a secret, of a %p or of a login, would have crossed a
+	// network in the clear. Nothing was sent. See Dialer.AllowCleartextAuth.
+	ErrCleartext = sasl.ErrCleartext
 	// ErrBackpressure means that more is queued than Dialer.MaxQueued: the server
 	// is slower than the caller. Nothing of the command was queued.
 	ErrBackpressure = errors.New("conn: too much output is queued")
