@@ -31,7 +31,9 @@ func (c *Client) Authenticate(mechs []sasl.Mechanism, service, user string, prot
 // server says NO; see [sasl.Choose] for the order and the rules. Trace tells each that
 // is passed over, and why. service is the protocol's name, "imap"; user is whom to log
 // in as, "" whomever the credentials belong to, and where they do not say, the user
-// that the process runs as.
+// that the process runs as. Where user is not whom the credentials belong to it is sent
+// as the authorization identity, and mechanisms that have none are passed over. prot is
+// which security layers may come of it; above TLS there need be none, whatever it says.
 //
 // It waits until all pending commands have completed, and later ones wait for it.
 // Where the server's capabilities are not known it asks for them, before and after.

@@ -56,8 +56,9 @@ type Dialer struct {
 	// Workers do the computing of TLS handshakes for connections in a loop. nil: the
 	// loop does it, [reactor.Loop.SpreadLimit] steps in a turn.
 	Workers *Workers
-	// AllowCleartextAuth allows secrets (%p) on connections that anybody on the
-	// way may read. TLS, loopback and unix sockets need no permission.
+	// AllowCleartextAuth allows secrets (%p, and logins that send one as it stands) on
+	// connections that anybody on the way may read. TLS, a security layer that gives
+	// privacy, loopback and unix sockets need no permission.
 	AllowCleartextAuth bool
 	// AuthFloor is what Authenticate wants of a mechanism at least; the zero value takes
 	// any that is safe on the connection.
