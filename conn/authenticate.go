@@ -310,7 +310,7 @@ func decodeChallenge(text []byte) ([]byte, error) {
 	}
 	challenge := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
 	n, err := base64.StdEncoding.Strict().Decode(challenge, text)
-	if err != nil {
+	if err != nil || bytes.IndexByte(text, '\r') >= 0 { // which Decode would pass over
 		return nil, &wire.SyntaxError{Reason: "a challenge that is no base64", Input: redacted}
 	}
 	return challenge[:n], nil

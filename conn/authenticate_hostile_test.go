@@ -78,6 +78,7 @@ func TestLoginGivesUp(t *testing.T) {
 		want   string
 	}{
 		{"bad base64", &odd{name: "X"}, "S: + ?", "no base64"},
+		{"base64 with a CR in it", &odd{name: "X"}, "S: + QQ\r==", "no base64"},
 		{"base64 with bits to spare", &odd{name: "X"}, "S: + QQF=", "no base64"},
 		{"a challenge too large", &odd{name: "X"}, "S: + " + long, "limit of a challenge"},
 		{"a challenge too many", &odd{name: "X"}, asks(16) + "S: +", "number of challenges"},

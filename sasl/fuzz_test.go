@@ -81,6 +81,7 @@ func FuzzOAuthError(f *testing.F) {
 func FuzzServerFirst(f *testing.F) {
 	f.Add([]byte("r=ours+theirs,s=c2FsdA==,i=4096"), "ours")
 	f.Add([]byte("e=other-error"), "")
+	f.Add([]byte("r=o0,s=\r,i=1"), "o")
 	f.Add([]byte("m=x,r=ours+theirs,s=c2FsdA==,i=4096"), "ours")
 	f.Fuzz(func(t *testing.T, message []byte, ours string) {
 		first, err := parseServerFirst("SCRAM-SHA-1", message, ours)

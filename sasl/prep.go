@@ -33,6 +33,10 @@ func saslprep(s []byte) ([]byte, error) {
 	if err != nil || prepared == "" {
 		return nil, errPrep // err tells the character
 	}
+	// Of more than thirty combining marks in a row everybody makes something else.
+	if again, err := stringprep.SASLprep.Prepare(prepared); err != nil || again != prepared {
+		return nil, errPrep
+	}
 	return []byte(prepared), nil
 }
 

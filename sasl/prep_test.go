@@ -53,7 +53,7 @@ func TestSASLprep(t *testing.T) {
 
 // What is prepared stays when it is prepared again.
 func FuzzSASLprep(f *testing.F) {
-	for _, s := range []string{"user", "I\u00ADX", "\u2168", "\u0627\u0031\u0628", "a\u0301", "\uFDFA", "\xff"} {
+	for _, s := range []string{"user", "I\u00ADX", "\u2168", "\u0627\u0031\u0628", "a\u0301", "\uFDFA", "\xff", "\u0347" + strings.Repeat("\u0344", 15)} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {

@@ -73,7 +73,7 @@ func parseServerFirst(mechanism string, message []byte, ours string) (first serv
 	if first.nonce, err = parseNonce(mechanism, a[0].value, ours); err != nil {
 		return first, err
 	}
-	first.salt, err = base64.StdEncoding.Strict().DecodeString(a[1].value)
+	first.salt, err = decodeBase64(a[1].value)
 	if err != nil || len(first.salt) > maxSalt {
 		return first, badChallenge(mechanism, "the salt is no base64 of at most %d bytes", maxSalt)
 	}
@@ -127,7 +127,7 @@ func parseServerFinal(mechanism string, message []byte) ([]byte, error) {
 	if a[0].name != 'v' {
 		return nil, badChallenge(mechanism, "the server's signature is not what it begins with")
 	}
-	signature, err := base64.StdEncoding.Strict().DecodeString(a[0].value)
+	signature, err := decodeBase64(a[0].value)
 	if err != nil {
 		return nil, badChallenge(mechanism, "the server's signature is no base64")
 	}
@@ -175,3 +175,12 @@ func checkExtensions(mechanism string, extensions []attribute) error {
 }
 
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+// decodeBase64 takes base64 as RFC 5802 section 7 has it: encoding/base64 would pass over
+// line ends.
+func decodeBase64(text string) ([]byte, error) {
+	if strings.ContainsAny(text, "\r\n") {
+		return nil, base64.CorruptInputError(strings.IndexAny(text, "\r\n"))
+	}
+	return base64.StdEncoding.Strict().DecodeString(text)
+}
