@@ -104,6 +104,18 @@ type Exchange interface {
 	Satisfied() bool
 }
 
+// Step is what an exchange wants next.
+type Step struct {
+	// Response is to be sent, not yet encoded in base64; see Start for nil. It
+	// belongs to the caller, who overwrites it once it is sent: it may hold a secret.
+	Response []byte
+	// Work, if not nil, comes before a response can be given: it may block and
+	// burn time, is to be run once, on any goroutine, and returns the step to go
+	// on with, which may be work again. Nothing else of the exchange may be called
+	// before it has returned. When ctx is done it returns as soon as it can.
+	Work func(ctx context.Context) (Step, error)
+}
+
 // Format implements [fmt.Formatter]: a response may be a secret, so only its length is
 // shown, whatever the verb.
 func (s Step) Format(f fmt.State, verb rune) {
@@ -115,18 +127,6 @@ func (s Step) Format(f fmt.State, verb rune) {
 	default:
 		fmt.Fprintf(f, "{Response:%d bytes}", len(s.Response))
 	}
-}
-
-// Step is what an exchange wants next.
-type Step struct {
-	// Response is to be sent, not yet encoded in base64; see Start for nil. It
-	// belongs to the caller, who overwrites it once it is sent: it may hold a secret.
-	Response []byte
-	// Work, if not nil, comes before a response can be given: it may block and
-	// burn time, is to be run once, on any goroutine, and returns the step to go
-	// on with, which may be work again. Nothing else of the exchange may be called
-	// before it has returned. When ctx is done it returns as soon as it can.
-	Work func(ctx context.Context) (Step, error)
 }
 
 // Layered is what an [Exchange] may be besides: one that negotiates a security
