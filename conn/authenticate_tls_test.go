@@ -3,6 +3,7 @@ package conn_test
 import (
 	"crypto"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/imclient/imclient/conn"
 	"github.com/imclient/imclient/conn/conntest"
 	"github.com/imclient/imclient/sasl"
+	"github.com/imclient/imclient/tlsup"
 )
 
 // A login that waits for STARTTLS is made up of what is known when TLS stands: the
@@ -179,5 +181,27 @@ func TestInitialResponse(t *testing.T) {
 				t.Errorf("each challenge is the mechanism's, and the login succeeds\n got: %q, %d calls, %v", challenges, o.calls, o.err)
 			}
 		})
+	}
+}
+
+// After NO to a login that is bound the same hash follows without that where the
+// certificate was verified, and nothing where it was not.
+func TestLoginAfterBound(t *testing.T) {
+	for _, verified := range []bool{true, false} {
+		policy := conntest.Policy()
+		if !verified {
+			policy = &tlsup.Policy{Unverified: true}
+		}
+		c, s := conntest.New(t, &conn.Dialer{ImplicitTLS: true, TLS: policy})
+		s.StartTLS(conntest.TLSConfig())
+		s.Play("S: * OK [CAPABILITY AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-256-PLUS AUTH=CRAM-MD5]")
+		o := authenticate(t, c, sasl.SCRAM(crypto.SHA256, tim(), sasl.SCRAMOptions{}), sasl.CRAMMD5(tim()))
+		s.Play("C: a2 AUTHENTICATE SCRAM-SHA-256-PLUS\nS: a2 NO")
+		switch sent := s.Received(); {
+		case verified && sent != "a3 AUTHENTICATE SCRAM-SHA-256\r\n":
+			t.Errorf("the same hash follows\n got: %q", sent)
+		case !verified && (sent != "" || o.calls != 1 || !errors.Is(o.err, sasl.ErrAuthFailed)):
+			t.Errorf("nothing follows\n got: %q, %d calls, %v", sent, o.calls, o.err)
+		}
 	}
 }
