@@ -349,23 +349,25 @@ func completes(status wire.Status) bool {
 // must not be touched: a refusal waits, and an OK before it is all said is premature
 // whatever comes of it.
 func (a *authentication) judge(status wire.Status, r *Reply) {
-	said := string(r.Text)
+	if status == wire.OK && a.cancel == nil && a.earned() {
+		a.loggedIn(string(r.Text)) // as it stands: capabilities are in it
+		return
+	}
 	r.Text = a.hushed(r.Text)
-	answer, text := r.AsError(), string(r.Text)
-	switch {
-	case status == wire.OK && a.cancel == nil && a.earned():
-		a.loggedIn(said) // the capabilities in it are as the server has them
-	case a.cancel == nil:
-		a.answered(status, answer, text)
-	case status == wire.OK:
-		a.premature(text)
-	default:
-		a.judged = true
-		a.cancel()
-		a.verdict = func() {
-			a.judged = false
-			a.answered(status, answer, text)
-		}
+	if status == wire.OK {
+		a.premature(string(r.Text))
+		return
+	}
+	answer := r.AsError()
+	if a.cancel == nil {
+		a.refusedWith(status, answer)
+		return
+	}
+	a.judged = true
+	a.cancel()
+	a.verdict = func() {
+		a.judged = false
+		a.refusedWith(status, answer)
 	}
 }
 
@@ -379,22 +381,19 @@ func (a *authentication) earned() bool {
 	return a.gaveUp == nil && a.initial == nil && a.exchange.Satisfied()
 }
 
-// answered is the end of one mechanism that does not log in.
-func (a *authentication) answered(status wire.Status, answer error, text string) {
-	switch {
-	case status == wire.OK:
-		a.premature(text)
-	case a.gaveUp != nil:
+// refusedWith is a mechanism's end by NO or BAD.
+func (a *authentication) refusedWith(status wire.Status, answer error) {
+	if a.gaveUp != nil {
 		a.choice.Done(a.gaveUp)
 		a.next()
-	default:
-		a.choice.Done(fmt.Errorf("%w: %w", sasl.ErrAuthFailed, answer))
-		if status == wire.BAD {
-			a.finish(a.choice.Err())
-			return
-		}
-		a.next()
+		return
 	}
+	a.choice.Done(fmt.Errorf("%w: %w", sasl.ErrAuthFailed, answer))
+	if status == wire.BAD {
+		a.finish(a.choice.Err())
+		return
+	}
+	a.next()
 }
 
 // loggedIn puts the layer in, if there is one, and forgets what the server said to a
