@@ -13,5 +13,6 @@ require (
 
 require (
 	github.com/emersion/go-message v0.18.2 // indirect
+	github.com/jcmturner/gokrb5/v8 v8.4.4 // indirect
 	golang.org/x/text v0.14.0 // indirect
 )

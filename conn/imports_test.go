@@ -18,22 +18,26 @@ const module = "github.com/imclient/imclient"
 // arrows are the packages of this module that each of its libraries may import.
 // wire, sasl, tlsup and reactor are strangers to each other.
 var arrows = map[string][]string{
-	"wire":          {},
-	"sasl":          {},
-	"tlsup":         {},
-	"reactor":       {},
-	"conn":          {"wire", "sasl", "tlsup", "reactor"},
-	"conn/conntest": {"conn", "reactor", "tlsup"},
+	"wire":               {},
+	"sasl":               {"sasl/internal/gss", "sasl/internal/krb5"},
+	"sasl/internal/gss":  {},
+	"sasl/internal/krb5": {},
+	"tlsup":              {},
+	"reactor":            {},
+	"conn":               {"wire", "sasl", "tlsup", "reactor"},
+	"conn/conntest":      {"conn", "reactor", "tlsup"},
 }
 
 // foreign are the modules besides the standard library that each library may
 // import: whoever uses the library depends on them. wire, sasl and tlsup know
 // bytes, never a socket.
 var foreign = map[string][]string{
-	"sasl":          {"github.com/emersion/go-sasl", "github.com/xdg-go/stringprep"},
-	"reactor":       {"golang.org/x/sys"},
-	"conn":          {"golang.org/x/sys"},
-	"conn/conntest": {"golang.org/x/sys"},
+	"sasl":               {"github.com/emersion/go-sasl", "github.com/xdg-go/stringprep"},
+	"sasl/internal/gss":  {"github.com/jcmturner/gokrb5/v8"},
+	"sasl/internal/krb5": {"github.com/jcmturner/gokrb5/v8"},
+	"reactor":            {"golang.org/x/sys"},
+	"conn":               {"golang.org/x/sys"},
+	"conn/conntest":      {"golang.org/x/sys"},
 }
 
 // programs are the folders of commands and measurements, which may import what
