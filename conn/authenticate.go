@@ -97,7 +97,7 @@ type authentication struct {
 	stage      stage
 	name       string // the mechanism
 	exchange   sasl.Exchange
-	initial    []byte // the initial response, of a server without SASL-IR; nil: none, or sent
+	initial    []byte // the initial response, where it does not go with the command; nil: none, or sent
 	sent       bool   // AUTHENTICATE was
 	challenges int
 	gaveUp     error // why "*" was sent; nil: it was not
@@ -130,6 +130,10 @@ const (
 const (
 	maxChallenge  = 48 << 10 // bytes of base64
 	maxChallenges = 16
+	// maxInitial, in bytes of base64, is how long an initial response may be to go with
+	// the command: servers take no command line longer than 8,192 bytes (RFC 7162 section
+	// 4), but longer answers to a challenge. A Kerberos ticket can have 20 KiB.
+	maxInitial = 8000
 )
 
 // tags is how many commands it may take: each mechanism has two forms, and one more
@@ -213,7 +217,7 @@ func (a *authentication) open(initial []byte) {
 	switch {
 	case initial == nil:
 		a.command(text, nil, "")
-	case !a.c.Has("SASL-IR"):
+	case !a.c.Has("SASL-IR") || base64.StdEncoding.EncodedLen(len(initial)) > maxInitial:
 		a.initial = initial
 		a.command(text, nil, "")
 	case len(initial) == 0:

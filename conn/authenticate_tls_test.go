@@ -1,8 +1,10 @@
 package conn_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -202,6 +204,35 @@ func TestLoginAfterBound(t *testing.T) {
 			t.Errorf("the same hash follows\n got: %q", sent)
 		case !verified && (sent != "" || o.calls != 1 || !errors.Is(o.err, sasl.ErrAuthFailed)):
 			t.Errorf("nothing follows\n got: %q, %d calls, %v", sent, o.calls, o.err)
+		}
+	}
+}
+
+// A Kerberos ticket is longer than servers let a command line be.
+func TestLongInitialResponse(t *testing.T) {
+	for _, tc := range []struct {
+		length int
+		script string // before the response
+		prefix string
+	}{
+		{6000, "", "a2 AUTHENTICATE X "},
+		{6001, "C: a2 AUTHENTICATE X\nC-\nS: +", ""},
+	} {
+		response := bytes.Repeat([]byte{'x'}, tc.length)
+		m := &odd{name: "X", ready: true, start: func() (sasl.Step, error) {
+			return sasl.Step{Response: slices.Clone(response)}, nil
+		}}
+		c, s := conntest.New(t, new(conn.Dialer))
+		s.Play("S: * OK [CAPABILITY SASL-IR AUTH=X]")
+		o := authenticate(t, c, m)
+		s.Play(tc.script)
+		got := strings.TrimRight(s.Received(), "\r\n")
+		if want := tc.prefix + base64.StdEncoding.EncodeToString(response); got != want {
+			t.Errorf("one of 8,000 bytes goes with the command, a longer one when it is asked for\n got: %.40q..., %d bytes", got, len(got))
+		}
+		s.Play("S: a2 OK [CAPABILITY IDLE] in\nC-")
+		if o.calls != 1 || o.err != nil {
+			t.Errorf("the login succeeds\n got: %d calls, %v", o.calls, o.err)
 		}
 	}
 }

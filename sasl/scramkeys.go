@@ -180,16 +180,28 @@ func (k *Keys) run(ctx context.Context, d *derivation, id keyID, compute func() 
 		}
 		close(d.done)
 	}()
+	d.err = errGivenUp
+	err := derive(ctx, func() {
+		k.count(&k.stats.Derived)
+		d.err = errDerivation // should compute panic
+		d.keys, d.err = compute()
+	})
+	if err != nil {
+		return scramKeys{}, err
+	}
+	return d.keys, d.err
+}
+
+// derive has compute run when there is a processor for it; its error is the context's.
+func derive(ctx context.Context, compute func()) error {
 	select {
 	case derivers <- struct{}{}:
 		defer func() { <-derivers }()
 	case <-ctx.Done():
-		d.err = errGivenUp
-		return scramKeys{}, ctx.Err()
+		return ctx.Err()
 	}
-	k.count(&k.stats.Derived)
-	d.keys, d.err = compute()
-	return d.keys, d.err
+	compute()
+	return nil
 }
 
 func (k *Keys) count(counter *uint64) {
