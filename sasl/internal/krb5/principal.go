@@ -32,7 +32,9 @@ func Parse(s string) (Principal, error) {
 			part.WriteByte(unescape(s[i]))
 		case c == '@' && inRealm:
 			return Principal{}, errors.New("krb5: a principal's name has two @")
-		case c == '@', c == '/' && !inRealm:
+		case c == '/' && inRealm:
+			return Principal{}, errors.New("krb5: a principal's realm has a / without a backslash")
+		case c == '@', c == '/':
 			p.Names = append(p.Names, part.String())
 			part.Reset()
 			inRealm = c == '@'
