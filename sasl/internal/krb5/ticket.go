@@ -12,6 +12,7 @@ import (
 const (
 	FlagForwardable  = 1 << (31 - 1)
 	FlagForwarded    = 1 << (31 - 2)
+	FlagProxiable    = 1 << (31 - 3)
 	FlagPostdated    = 1 << (31 - 6)
 	FlagInvalid      = 1 << (31 - 7)
 	FlagRenewable    = 1 << (31 - 8)
