@@ -155,7 +155,7 @@ func (r *ccacheReader) principal() (p Principal) {
 		}
 		n-- // the realm is counted
 	}
-	count := r.count(n, 4)
+	count := r.components(n, 4)
 	p.Realm = string(r.data())
 	for i := 0; i < count && r.ok(); i++ {
 		p.Names = append(p.Names, string(r.data()))

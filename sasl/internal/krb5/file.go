@@ -177,6 +177,18 @@ func (r *reader) count(n uint32, size int) int {
 	return int(n)
 }
 
+// maxComponents is far above what names have, of two or three.
+const maxComponents = 256
+
+// components is a number of them, of at least size bytes each.
+func (r *reader) components(n uint32, size int) int {
+	if n > maxComponents {
+		r.fail("a name of too many components")
+		return 0
+	}
+	return r.count(n, size)
+}
+
 // keyLength is how long keys are of the encryption types that we have; 0 for others.
 func keyLength(etype int32) int {
 	switch etype {

@@ -62,10 +62,8 @@ func (p *profile) get(path ...string) (list []value) {
 			}
 			final = final || s.final
 		}
-		if s == nil {
-			continue
-		}
-		if v := s.values[name]; v != nil {
+		if s != nil && s.values[name] != nil {
+			v := s.values[name]
 			list = append(list, v.list...)
 			final = final || v.final
 		}
