@@ -169,19 +169,16 @@ func (d *dovecot) vars() []string {
 // awaitGreeting returns when the server at address greets. It fails when the
 // server has ended.
 func awaitGreeting(ctx context.Context, address string, ended <-chan struct{}) error {
-	for {
+	return awaitService(ctx, ended, func() error {
 		line, err := firstLine(ctx, address)
-		if err == nil && strings.HasPrefix(line, "* OK ") {
-			return nil
+		if err == nil && !strings.HasPrefix(line, "* OK ") {
+			err = fmt.Errorf("%q", line)
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("no greeting from %s: %q, %v", address, line, err)
-		case <-ended:
-			return errors.New("it has ended at once")
-		case <-time.After(5 * time.Millisecond):
+		if err != nil {
+			err = fmt.Errorf("no greeting from %s: %w", address, err)
 		}
-	}
+		return err
+	})
 }
 
 func firstLine(ctx context.Context, address string) (string, error) {

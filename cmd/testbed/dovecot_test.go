@@ -90,10 +90,15 @@ type bedProcess struct {
 
 func startServers(t *testing.T) *bedProcess {
 	t.Helper()
+	return startServersBy(t, actor(t, realBed, "-serve"))
+}
+
+func startServersBy(t *testing.T, cmd *exec.Cmd) *bedProcess {
+	t.Helper()
 	if os.Getenv(prefix+"TESTBED") == "" {
 		t.Skip("needs servers; run it as: go run ./cmd/testbed go test ./...")
 	}
-	b := &bedProcess{cmd: actor(t, realBed, "-serve"), vars: make(map[string]string)}
+	b := &bedProcess{cmd: cmd, vars: make(map[string]string)}
 	b.cmd.Stderr = os.Stderr
 	var err error
 	if b.hold, err = b.cmd.StdinPipe(); err != nil {
@@ -125,7 +130,7 @@ func startServers(t *testing.T) *bedProcess {
 func (b *bedProcess) groups(t *testing.T) map[string]int {
 	t.Helper()
 	groups := make(map[string]int)
-	for _, server := range []string{"DOVECOT", "CYRUS"} {
+	for _, server := range []string{"DOVECOT", "CYRUS", "KRB5_KDC"} {
 		pid, err := strconv.Atoi(b.vars[server+"_PID"])
 		if err != nil || pid <= 1 {
 			t.Fatalf("%s_PID must be a number: %q", server, b.vars[server+"_PID"])

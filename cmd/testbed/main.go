@@ -27,9 +27,9 @@ import (
 const usage = `usage: testbed [-v] COMMAND [ARGUMENT...]
        testbed -serve
 
-Runs COMMAND beside real IMAP servers, Dovecot and Cyrus IMAP on loopback with
-ports and a directory of their own, and ends them with it. As root, it first
-installs what is missing with apt-get; else it says what to install.
+Runs COMMAND beside real servers, Dovecot, Cyrus IMAP and MIT's KDC on loopback,
+with ports and a directory of their own, and ends them with it. As root, it
+first installs what is missing with apt-get; else it says what to install.
 
     go run ./cmd/testbed go test ./...
     go run ./cmd/testbed bash           # then: env | grep IMCLIENT_TEST
@@ -54,6 +54,21 @@ COMMAND finds in its environment, each with the prefix IMCLIENT_TEST_:
     CA                       file: the CA that the certificates are from
     CLIENTCERT, CLIENTKEY    files: USER's certificate and its key
     MESSAGES                 directory with the messages: 0001.eml is the first
+    KRB5_CONFIG, KRB5_REALM  krb5.conf, and its default realm
+    KRB5_CCACHE              FILE:name, USER's ticket; make a copy to add others
+    KRB5_PRINCIPAL, KRB5_PASSWORD  USER's; there are USER2's, who needs no
+                             preauthentication, and ADMIN's, too
+    KRB5_SHORTPRINCIPAL, KRB5_SHORTPASSWORD  whose tickets end after 10 seconds
+    KRB5_CLIENT_KEYTAB       USER's keys
+    KRB5_CLIENT_KEYTABS      directory, by type: {aes128,aes256,aes128sha2,
+                             aes256sha2,rc4,camellia256}.keytab
+    KRB5_SERVICE_KEYTAB      the servers' keys: imap/{localhost,127.0.0.1},
+                             imap/{aes128,...}.test of that type alone; there
+                             is no key of imap/nokeytab.test in it
+    KRB5_FARREALM, KRB5_FARHOST    a realm by way of [capaths], with imap/host
+    KRB5_DEEPREALM, KRB5_DEEPHOST  one by way of its name, with imap/host
+    KRB5_KDC                 127.0.0.1:port, UDP and TCP
+    KRB5_KDC_PID, KRB5_KDC_LOG  process group, log
     TESTBED                  this program, for tests that want a server to kill
 
 -serve starts servers, prints the variables, closes standard output, and ends

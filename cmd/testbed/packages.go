@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -23,6 +24,9 @@ type debianPackage struct {
 var serverPackages = []debianPackage{
 	{"dovecot-core", []string{"/usr/sbin/dovecot"}},
 	{"dovecot-imapd", []string{"/usr/lib/dovecot/imap"}},
+	{"krb5-kdc", []string{kdcProgram}},
+	{"krb5-admin-server", []string{kadminProgram}},
+	{"krb5-user", []string{kinitProgram}},
 	{"libeatmydata1", []string{"/usr/lib/*/libeatmydata.so", "/usr/lib/libeatmydata.so"}},
 	{"libsasl2-modules", []string{"/usr/lib/*/sasl2/libscram.so", "/usr/lib/sasl2/libscram.so"}},
 	{"libsasl2-modules-sql", []string{"/usr/lib/*/sasl2/libsql.so", "/usr/lib/sasl2/libsql.so"}},
@@ -36,12 +40,26 @@ var compilerPackages = []debianPackage{
 	{"libc6-dev", []string{"/usr/include/stdlib.h"}},
 }
 
+// headerPackages are for tests that compile a program against MIT's library, to
+// exchange tokens with it. They take 1 MB, and are of no use without a compiler,
+// which takes nearly 200.
+var headerPackages = []debianPackage{
+	{"libkrb5-dev", []string{"/usr/include/gssapi/gssapi_krb5.h"}},
+}
+
 // packagesFor lists what the servers and command need.
 func packagesFor(command []string) []debianPackage {
+	packages := slices.Clone(serverPackages)
+	_, err := exec.LookPath("cc")
+	compiler := err == nil || os.Getenv("CC") != ""
 	if os.Getenv("CC") == "" && strings.Contains(strings.Join(command, " "), "-race") {
-		return append(compilerPackages[:len(compilerPackages):len(compilerPackages)], serverPackages...)
+		packages = append(packages, compilerPackages...)
+		compiler = true
 	}
-	return serverPackages
+	if compiler {
+		packages = append(packages, headerPackages...)
+	}
+	return packages
 }
 
 func missing(packages []debianPackage) []string {
@@ -74,7 +92,7 @@ func install(command []string, progress io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("no Cyrus IMAP: %w", err)
 		}
-		packages = append(packages[:len(packages):len(packages)], libraries...)
+		packages = append(packages, libraries...)
 	}
 	return installMissing(packages, progress)
 }

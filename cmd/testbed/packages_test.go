@@ -23,18 +23,46 @@ func TestCompilerIsNeededForRaceOnly(t *testing.T) {
 	}
 	for _, c := range cases {
 		packages := packagesFor(c.command)
-		got := slices.ContainsFunc(packages, func(p debianPackage) bool { return p.name == "gcc" })
-		if got != c.want {
+		if got := asked(packages, "gcc"); got != c.want {
 			t.Errorf("a C compiler must be asked for where -race is used: %q: %v", c.command, got)
 		}
-		if !slices.ContainsFunc(packages, func(p debianPackage) bool { return p.name == "dovecot-imapd" }) {
+		if !asked(packages, "dovecot-imapd") {
 			t.Errorf("Dovecot must be asked for always: %q", c.command)
 		}
 	}
 	t.Setenv("CC", "clang")
-	if got := len(packagesFor([]string{"go", "test", "-race"})); got != len(serverPackages) {
-		t.Errorf("who names a compiler must not be given another: %d packages", got)
+	if asked(packagesFor([]string{"go", "test", "-race"}), "gcc") {
+		t.Error("who names a compiler must not be given another")
 	}
+}
+
+func TestHeadersAreNeededWithACompilerOnly(t *testing.T) {
+	t.Setenv("PATH", t.TempDir()) // no cc
+	for _, c := range []struct {
+		cc      string
+		command []string
+		want    bool
+	}{
+		{"", []string{"go", "test"}, false},
+		{"", []string{"go", "test", "-race"}, true},
+		{"clang", []string{"go", "test"}, true},
+	} {
+		t.Setenv("CC", c.cc)
+		if got := asked(packagesFor(c.command), "libkrb5-dev"); got != c.want {
+			t.Errorf("headers must be asked for where there is a compiler: CC=%s %q: %v", c.cc, c.command, got)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(os.Getenv("PATH"), "cc"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CC", "")
+	if !asked(packagesFor([]string{"go", "test"}), "libkrb5-dev") {
+		t.Error("headers must be asked for where cc is there")
+	}
+}
+
+func asked(packages []debianPackage, name string) bool {
+	return slices.ContainsFunc(packages, func(p debianPackage) bool { return p.name == name })
 }
 
 func TestMissing(t *testing.T) {

@@ -30,12 +30,14 @@ func reservePorts(hosts []string, ports ...*int) (release func(), err error) {
 	return release, nil
 }
 
-// reservePort finds a TCP port that nothing uses on any of the IPv4 addresses,
-// and holds it until release is called: neither another testbed nor a connection
-// gets it, while a server that sets SO_REUSEADDR, as all of them do, can listen.
+// reservePort finds a port that nothing uses on any of the IPv4 addresses, neither
+// with TCP nor with UDP, and holds it until release is called: neither another
+// testbed nor a connection gets it, while a server that sets SO_REUSEADDR, as all
+// of them do, can listen.
 //
 // The trick is in socket(7): bind fails for who does not set SO_REUSEADDR, and
-// for who does only while somebody listens.
+// for who does only while somebody listens. With UDP, where nobody does, it is
+// the last one who is given the datagrams.
 func reservePort(hosts ...string) (port int, release func(), err error) {
 	for range 100 {
 		port, release, err = tryPort(hosts)
@@ -59,24 +61,17 @@ func tryPort(hosts []string) (port int, release func(), err error) {
 		}
 	}()
 	for _, host := range hosts {
-		addr, err := netip.ParseAddr(host)
-		if err != nil {
-			return 0, nil, err
+		for _, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
+			fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				return 0, nil, os.NewSyscallError("socket", err)
+			}
+			sockets = append(sockets, fd)
+			// The first one takes any port, the others the same.
+			if port, err = bindPort(fd, host, port); err != nil {
+				return 0, nil, err
+			}
 		}
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return 0, nil, os.NewSyscallError("socket", err)
-		}
-		sockets = append(sockets, fd)
-		// The first one takes any port, the others the same.
-		if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: addr.As4(), Port: port}); err != nil {
-			return 0, nil, os.NewSyscallError("bind", err)
-		}
-		name, err := unix.Getsockname(fd)
-		if err != nil {
-			return 0, nil, os.NewSyscallError("getsockname", err)
-		}
-		port = name.(*unix.SockaddrInet4).Port
 	}
 	for _, fd := range sockets {
 		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
@@ -84,4 +79,21 @@ func tryPort(hosts []string) (port int, release func(), err error) {
 		}
 	}
 	return port, closeAll, nil
+}
+
+// bindPort binds a socket to a port, or to any that is free if it is 0, and
+// returns the port.
+func bindPort(fd int, host string, port int) (int, error) {
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: addr.As4(), Port: port}); err != nil {
+		return 0, os.NewSyscallError("bind", err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0, os.NewSyscallError("getsockname", err)
+	}
+	return name.(*unix.SockaddrInet4).Port, nil
 }

@@ -3,9 +3,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,6 +47,23 @@ func (g *group) pid() int { return g.cmd.Process.Pid }
 func (g *group) kill() {
 	_ = unix.Kill(-g.pid(), unix.SIGKILL)
 	_ = g.cmd.Wait()
+}
+
+// awaitService returns when try succeeds. It fails when ended is closed.
+func awaitService(ctx context.Context, ended <-chan struct{}, try func() error) error {
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-ended:
+			return errors.New("it has ended at once")
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // reapAll waits for every child, adopted ones included.

@@ -108,13 +108,16 @@ func serveUntil(ctx context.Context, stdout io.WriteCloser) error {
 	return nil
 }
 
+// starts start the servers. The others look for the KDC's files.
+var starts = []func(dir string, ca *authority, messages []mailgen.Message) (*server, error){startKDC, startCyrus, startDovecot}
+
 // startAll starts the servers, and returns when all are ready or one cannot
 // be; those that it returns have processes in any case.
 func startAll(ctx context.Context, dir string, ca *authority, messages []mailgen.Message) (servers []*server, err error) {
 	starting, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	failures := make(chan error, 2)
-	for _, start := range []func(string, *authority, []mailgen.Message) (*server, error){startCyrus, startDovecot} {
+	failures := make(chan error, len(starts))
+	for _, start := range starts {
 		s, err := start(dir, ca, messages)
 		if err != nil {
 			return servers, err
