@@ -19,6 +19,7 @@ type cyrus struct {
 	owner
 	cyrusPrograms
 	Dir     string
+	Krb5    krb5Dir
 	Port    int    // IMAP, with STARTTLS
 	TLSPort int    // imaps
 	syslog  string // library that makes it log to logFile; "": there is none
@@ -31,7 +32,7 @@ func startCyrus(bed string, ca *authority, messages []mailgen.Message) (_ *serve
 	if !found {
 		return nil, errors.New("no Cyrus IMAP is there")
 	}
-	c := &cyrus{cyrusPrograms: programs, Dir: filepath.Join(bed, "cyrus")}
+	c := &cyrus{cyrusPrograms: programs, Dir: filepath.Join(bed, "cyrus"), Krb5: krb5DirIn(bed)}
 	if c.owner, err = chooseOwner(); err != nil {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func (c *cyrus) prepare(ca *authority) error {
 func (c *cyrus) start() (*group, error) {
 	cmd := exec.Command(c.Program("lib/cyrus/bin/master"),
 		"-C", c.imapdConf(), "-M", c.cyrusConf(), "-p", filepath.Join(c.Dir, "master.pid"), "-L", c.logFile(), "-l", "4096")
-	cmd.Env = append(c.environ(), "LD_PRELOAD=libeatmydata.so "+c.syslog, "TESTBED_SYSLOG="+c.logFile())
+	cmd.Env = append(append(c.environ(), c.Krb5.Environ(c.Dir)...), "LD_PRELOAD=libeatmydata.so "+c.syslog, "TESTBED_SYSLOG="+c.logFile())
 	return c.startGroup(cmd)
 }
 

@@ -9,8 +9,8 @@ import (
 )
 
 // cyrusMechanisms are the ones that Cyrus offers. Over TLS the -PLUS forms of
-// SCRAM come with them; EXTERNAL is offered to who shows a certificate.
-const cyrusMechanisms = "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256 EXTERNAL ANONYMOUS"
+// SCRAM and GSSAPI come with them; EXTERNAL is offered to who shows a certificate.
+const cyrusMechanisms = "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256 GSSAPI EXTERNAL ANONYMOUS"
 
 // Passwords is the SQL query that finds a password: the accounts are in the query
 // and not in a table, so that as many as one likes can be had without a list.
@@ -44,6 +44,7 @@ failedloginpause: 0
 munge8bit: no
 imapidlepoll: 1
 sasl_mech_list: ` + cyrusMechanisms + `
+sasl_keytab: {{.Krb5.ServiceKeytab}}
 sasl_pwcheck_method: auxprop
 sasl_auxprop_plugin: sql
 sasl_sql_engine: sqlite3

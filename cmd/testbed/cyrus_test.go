@@ -122,12 +122,13 @@ func TestCyrusThatDoesNotStart(t *testing.T) {
 func TestCyrusConfig(t *testing.T) {
 	c := &cyrus{
 		cyrusPrograms: cyrusPrograms{usr: "/unpacked/usr"}, owner: owner{User: "someone"},
-		Dir: "/tmp/testbed-1/cyrus", Port: 4567, TLSPort: 8910,
+		Dir: "/tmp/testbed-1/cyrus", Krb5: "/tmp/testbed-1/krb5", Port: 4567, TLSPort: 8910,
 	}
 	for _, line := range []string{
 		"configdirectory: /tmp/testbed-1/cyrus/conf",
 		"partition-default: /tmp/testbed-1/cyrus/spool",
 		"cyrus_user: someone",
+		"sasl_keytab: /tmp/testbed-1/krb5/service.keytab",
 		"tls_server_cert: /tmp/testbed-1/cyrus/tls/127.0.0.1.pem",
 		"disabled_allowplaintext: no",
 	} {

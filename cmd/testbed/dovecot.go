@@ -44,6 +44,7 @@ var readMailboxes = []string{"Archive", "Archive.2024.First quarter", "Sm&APY-rg
 type dovecot struct {
 	owner
 	Dir     string
+	Krb5    krb5Dir
 	V24     bool // version 2.4, not 2.3
 	Port    int  // IMAP, with STARTTLS
 	TLSPort int  // imaps
@@ -53,7 +54,7 @@ type dovecot struct {
 // startDovecot starts Dovecot in a directory of the bed's, with messages in the
 // INBOX of the reading account.
 func startDovecot(bed string, ca *authority, messages []mailgen.Message) (_ *server, err error) {
-	d := &dovecot{Dir: filepath.Join(bed, "dovecot"), tokens: newTokenIssuer()}
+	d := &dovecot{Dir: filepath.Join(bed, "dovecot"), Krb5: krb5DirIn(bed), tokens: newTokenIssuer()}
 	if d.V24, err = dovecotIs24(); err != nil {
 		return nil, err
 	}

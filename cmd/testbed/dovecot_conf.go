@@ -21,9 +21,10 @@ func (d *dovecot) users() string {
 	if d.V24 {
 		maildir = "userdb_mail_driver=maildir userdb_mail_path=~/Maildir"
 	}
+	mayAct := "k5principals=" + principal(readUser) + "," + principal(adminUser) + " "
 	var file strings.Builder
 	for _, account := range []struct{ user, password, fields string }{
-		{readUser, "{PLAIN}" + readPassword, maildir},
+		{readUser, "{PLAIN}" + readPassword, mayAct + maildir},
 		{otherUser, "{PLAIN}" + otherPassword, ""},
 		{adminUser, "{PLAIN}" + adminPassword, ""},
 		{scramUser, scramSHA256(scramPassword, "salt of "+scramUser), ""},
@@ -94,10 +95,12 @@ mailbox_idle_check_interval = 2s
 
 # With a realm DIGEST-MD5 makes users of the form user@realm; auth_username_format
 # takes the realm off again.
-auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256 external anonymous oauthbearer xoauth2
+auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256 gssapi external anonymous oauthbearer xoauth2
 auth_anonymous_username = anonymous
 auth_realms = localhost
 auth_failure_delay = 0
+auth_krb5_keytab = {{.Krb5.ServiceKeytab}}
+auth_gssapi_hostname = "$ALL"
 
 # Where clients are asked for a certificate, no session can be resumed: OpenSSL
 # wants a "session id context" for that, which Dovecot does not set, and breaks
@@ -138,6 +141,11 @@ local {{.}} {
 {{- end}}
 
 {{- if .V24}}
+import_environment {
+{{- range .Krb5.Environ .Dir}}
+  {{.}}
+{{- end}}
+}
 auth_username_format = %{user | username | lower}
 mail_driver = sdbox
 mail_path = ~/mail
@@ -187,6 +195,7 @@ userdb static {
   }
 }
 {{- else}}
+import_environment = $import_environment{{range .Krb5.Environ .Dir}} {{.}}{{end}}
 auth_username_format = %Ln
 mail_location = sdbox:~/mail
 disable_plaintext_auth = no

@@ -20,7 +20,7 @@ import (
 )
 
 func TestDovecotConfig(t *testing.T) {
-	d := &dovecot{owner: owner{User: "someone", Group: "some", UID: 12, GID: 34}, Dir: "/tmp/testbed-1/dovecot", Port: 4567, TLSPort: 8910}
+	d := &dovecot{owner: owner{User: "someone", Group: "some", UID: 12, GID: 34}, Dir: "/tmp/testbed-1/dovecot", Krb5: "/tmp/testbed-1/krb5", Port: 4567, TLSPort: 8910}
 	both := []string{
 		"base_dir = /tmp/testbed-1/dovecot/run",
 		"log_path = " + d.logFile(),
@@ -28,6 +28,7 @@ func TestDovecotConfig(t *testing.T) {
 		"    port = 4567",
 		"    port = 8910\n    ssl = yes",
 		"ssl = yes",
+		"auth_krb5_keytab = /tmp/testbed-1/krb5/service.keytab",
 		"default_internal_user = someone",
 		"default_internal_group = some",
 		"default_login_user = someone",
@@ -38,6 +39,7 @@ func TestDovecotConfig(t *testing.T) {
 	}
 	versions := map[bool][]string{
 		false: {
+			"import_environment = $import_environment KRB5_CONFIG=/tmp/testbed-1/krb5/krb5.conf KRB5RCACHENAME=file2:/tmp/testbed-1/dovecot/replay-cache",
 			"  args = uid=12 gid=34 home=/tmp/testbed-1/dovecot/home/%u",
 			"  service_count = 0",
 			"ssl_cert = </tmp/testbed-1/dovecot/tls/127.0.0.1.pem",
@@ -50,6 +52,7 @@ func TestDovecotConfig(t *testing.T) {
 			"  args = /tmp/testbed-1/dovecot/admins",
 		},
 		true: {
+			"import_environment {\n  KRB5_CONFIG=/tmp/testbed-1/krb5/krb5.conf\n  KRB5RCACHENAME=file2:/tmp/testbed-1/dovecot/replay-cache\n}",
 			"    uid = 12", "    gid = 34", "    home = /tmp/testbed-1/dovecot/home/%{user}",
 			"  service_restart_request_count = unlimited",
 			"ssl_server_cert_file = /tmp/testbed-1/dovecot/tls/127.0.0.1.pem",

@@ -51,6 +51,15 @@ func (d krb5Dir) clientKeytabs() string { return d.file("keytabs") }
 // CCache holds the ticket of the reading account.
 func (d krb5Dir) CCache() string { return "FILE:" + d.file("client.ccache") }
 
+// Environ is for a server that takes tickets. It runs as a user of its own, so it
+// remembers which it has seen in a file in its own directory.
+func (d krb5Dir) Environ(server string) []string {
+	return []string{
+		"KRB5_CONFIG=" + d.Config(),
+		"KRB5RCACHENAME=file2:" + filepath.Join(server, "replay-cache"),
+	}
+}
+
 // kdc is an MIT KDC, which one process and one port are enough for: each request
 // names its realm.
 type kdc struct {

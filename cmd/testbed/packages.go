@@ -27,6 +27,8 @@ var serverPackages = []debianPackage{
 	{"krb5-kdc", []string{kdcProgram}},
 	{"krb5-admin-server", []string{kadminProgram}},
 	{"krb5-user", []string{kinitProgram}},
+	{"dovecot-gssapi", []string{"/usr/lib/dovecot/modules/auth/libmech_gssapi.so"}},
+	{"libsasl2-modules-gssapi-mit", []string{"/usr/lib/*/sasl2/libgssapiv2.so", "/usr/lib/sasl2/libgssapiv2.so"}},
 	{"libeatmydata1", []string{"/usr/lib/*/libeatmydata.so", "/usr/lib/libeatmydata.so"}},
 	{"libsasl2-modules", []string{"/usr/lib/*/sasl2/libscram.so", "/usr/lib/sasl2/libscram.so"}},
 	{"libsasl2-modules-sql", []string{"/usr/lib/*/sasl2/libsql.so", "/usr/lib/sasl2/libsql.so"}},
