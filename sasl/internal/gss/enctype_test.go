@@ -80,10 +80,10 @@ func TestCiphertextStealing(t *testing.T) {
 	}
 }
 
-// messages are whole ones: of RFC 8009 appendix A, whose confounders are known, and of
+// rfc8009Messages are whole ones: of RFC 8009 appendix A, whose confounders are known, and of
 // MIT's tests (t_decrypt.c) for RFC 3962. Those shorter than two blocks are left out,
 // for no token has any.
-var messages = []struct {
+var rfc8009Messages = []struct {
 	etype                     int32
 	usage                     uint32
 	key, confounder, text, is string
@@ -111,7 +111,7 @@ var messages = []struct {
 }
 
 func TestMessages(t *testing.T) {
-	for _, m := range messages {
+	for _, m := range rfc8009Messages {
 		c := newCFX(profiles[m.etype], unhex(t, m.key), WrapperOptions{})
 		c.send.usage, c.recv.usage = m.usage, m.usage
 		c.ready(&c.send, true)
