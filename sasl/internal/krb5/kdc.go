@@ -40,6 +40,16 @@ type endpoint struct{ network, addr string }
 
 func (e endpoint) String() string { return e.addr + " (" + e.network + ")" }
 
+// judge says of an answer what is wrong with it, and whether nothing better is to be
+// waited for.
+type judge func(from endpoint, reply []byte) (final bool, err error)
+
+// refusal is a KRB-ERROR and who sent it.
+type refusal struct {
+	krbError
+	from endpoint
+}
+
 // event is what has become of an attempt: an answer, or its end.
 type event struct {
 	attempt int
@@ -54,6 +64,7 @@ type race struct {
 	events  chan event
 	ctx     context.Context
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	caller  judge
 	waiting []endpoint // attempts not begun
 	begun   []endpoint
 	why     []error // of begun: why it has failed; nil: not yet
@@ -68,25 +79,25 @@ type race struct {
 //
 // No goroutine is left when ask returns. Errors are judge's where final, else *Error
 // of kind NoKDC or BadReply.
-func (t *transport) ask(ctx context.Context, realm string, request []byte, judge func(reply []byte) (final bool, err error)) (*krbError, error) {
+func (t *transport) ask(ctx context.Context, realm string, request []byte, judge judge) (*refusal, error) {
 	bounded, cancel := context.WithTimeout(ctx, t.timeout)
 	ends, err := t.endpoints(bounded, realm, len(request))
 	if err != nil {
 		cancel()
 		return nil, err
 	}
-	r := &race{request: request, events: make(chan event), ctx: bounded, dial: t.dial, waiting: ends}
+	r := &race{request: request, events: make(chan event), ctx: bounded, dial: t.dial, waiting: ends, caller: judge}
 	defer r.running.Wait()
 	defer cancel()
-	kerr, err, ok := r.run(t.stagger, judge)
+	no, err, ok := r.run(t.stagger)
 	if !ok {
 		return nil, r.failure(realm, t, ctx)
 	}
-	return kerr, err
+	return no, err
 }
 
 // run returns ok where there was an answer.
-func (r *race) run(stagger time.Duration, judge func([]byte) (bool, error)) (kerr *krbError, err error, ok bool) {
+func (r *race) run(stagger time.Duration) (no *refusal, err error, ok bool) {
 	alone := time.NewTimer(stagger)
 	defer alone.Stop()
 	next := func() {
@@ -106,9 +117,9 @@ func (r *race) run(stagger time.Duration, judge func([]byte) (bool, error)) (ker
 				next()
 				continue
 			}
-			kerr, final, err := r.judge(e, judge)
+			no, final, err := r.judge(e)
 			if final || err == nil {
-				return kerr, err, true
+				return no, err, true
 			}
 			r.reject(e, err)
 		}
@@ -151,24 +162,25 @@ func (r *race) tell(e event) bool {
 }
 
 // judge looks for the errors that concern the transport before it asks the caller.
-func (r *race) judge(e event, judge func([]byte) (bool, error)) (kerr *krbError, final bool, err error) {
+func (r *race) judge(e event) (no *refusal, final bool, err error) {
+	from := r.begun[e.attempt]
 	if !isError(e.reply) {
-		final, err = judge(e.reply)
+		final, err = r.caller(from, e.reply)
 		return nil, final, err
 	}
-	kerr, err = parseError(e.reply)
+	kerr, err := parseError(e.reply)
 	switch {
 	case err != nil:
 		return nil, false, err
-	case kerr.Code == codeTooBig && r.begun[e.attempt].network == "udp":
-		r.waiting = append([]endpoint{{"tcp", r.begun[e.attempt].addr}}, r.waiting...)
+	case kerr.Code == codeTooBig && from.network == "udp":
+		r.waiting = append([]endpoint{{"tcp", from.addr}}, r.waiting...)
 		r.why[e.attempt] = errors.New("its answer is too large for UDP")
 		r.begin()
 		return nil, false, r.why[e.attempt]
 	case kerr.Code == codeUnavailable:
 		return nil, false, errors.New("it says that it is not available")
 	}
-	return kerr, true, nil
+	return &refusal{*kerr, from}, true, nil
 }
 
 // reject takes note of an answer that is none. By TCP it was the only one; a datagram

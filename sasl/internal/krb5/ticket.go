@@ -31,6 +31,9 @@ type Ticket struct {
 	// AuthTime is when the client proved itself. Start is AuthTime where the KDC did
 	// not say it, RenewTill zero where the ticket is not renewable.
 	AuthTime, Start, End, RenewTill time.Time
+	// Offset is how far the KDC's clock is ahead of ours: to be added to ours in what is
+	// made with the ticket.
+	Offset time.Duration
 	// Addresses are those the ticket may be used from; none: from anywhere.
 	Addresses []types.HostAddress
 }
