@@ -1,0 +1,247 @@
+package krb5
+
+import (
+	"container/list"
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options say where credentials and KDCs are. The zero value is what MIT's programs do
+// in the same environment.
+type Options struct {
+	// Config is a list of files as in KRB5_CONFIG; "": what the environment says.
+	Config string
+	// CCache and Keytab name credentials as the environment's KRB5CCNAME and
+	// KRB5_CLIENT_KTNAME do. Where one of them is set, those are all (besides Password);
+	// else the environment's and the configuration's are tried, the cache first.
+	CCache, Keytab string
+	// Principal is whose tickets; "": those of whom the cache or keytab is of.
+	Principal string
+	// Password is asked, at each login, where neither cache nor keytab has anything; nil:
+	// there is none. The password is the caller's to give away: it is overwritten.
+	Password func(ctx context.Context) (principal string, password []byte, err error)
+	// Canonicalize lets KDCs name the client and the service otherwise than we do.
+	Canonicalize bool
+	Timeout      time.Duration // of one request to the KDCs of a realm; 0: 10 s
+	Max          int           // tickets kept; 0: 1024
+
+	Now      func() time.Time    // nil: time.Now
+	Getenv   func(string) string // nil: os.Getenv
+	Resolver Resolver            // nil: net.DefaultResolver
+	// Dial connects to KDCs, by "tcp" and "udp", and must end soon when ctx does; nil: a
+	// net.Dialer's.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Limit runs what computes for a while; nil: at once. Its error is ctx's.
+	Limit func(ctx context.Context, compute func()) error
+}
+
+// Fleet has tickets for any number of logins, from any number of goroutines: it keeps
+// them, and fetches each but once however many ask. It has no goroutine while nothing
+// is fetched.
+type Fleet struct {
+	opaque
+	o       Options
+	now     func() time.Time
+	timeout time.Duration
+	stagger time.Duration
+	max     int
+	secret  [32]byte // passwords are told apart under it
+
+	files files // what was read
+
+	mu       sync.Mutex
+	stats    Stats
+	tickets  map[ticketID]*list.Element // of recent, whose values are *kept
+	recent   *list.List
+	underway map[ticketID]*flight
+	dropped  map[*Ticket]bool // of the cache that is loaded
+}
+
+// Stats count since the start.
+type Stats struct {
+	AS, TGS  uint64 // requests sent: an AS exchange with pre-authentication is two
+	Hits     uint64 // tickets given out that were there
+	Waits    uint64 // logins that waited for a ticket which another was fetching
+	Failures uint64 // fetches that failed
+	Kept     int    // tickets kept now, ticket granting tickets too
+}
+
+// New returns a fleet. It reads nothing yet.
+func New(o Options) *Fleet {
+	f := &Fleet{
+		o: o, now: o.Now, timeout: o.Timeout, stagger: time.Second, max: o.Max,
+		tickets: make(map[ticketID]*list.Element), recent: list.New(),
+		underway: make(map[ticketID]*flight), dropped: make(map[*Ticket]bool),
+	}
+	rand.Read(f.secret[:])
+	if f.now == nil {
+		f.now = time.Now
+	}
+	if f.timeout <= 0 {
+		f.timeout = 10 * time.Second
+	}
+	if f.max <= 0 {
+		f.max = 1024
+	}
+	if f.o.Resolver == nil {
+		f.o.Resolver = net.DefaultResolver
+	}
+	if f.o.Dial == nil {
+		f.o.Dial = new(net.Dialer).DialContext
+	}
+	if f.o.Limit == nil {
+		f.o.Limit = func(ctx context.Context, compute func()) error { compute(); return nil }
+	}
+	return f
+}
+
+// Ticket returns a ticket for service/host, as the host is named: nothing is looked up
+// to find another name for it. It belongs to all who have asked for it and is not to be
+// changed. It blocks, for at most some requests' timeouts; ctx ends only this wait,
+// and the fetch with the last who waits.
+//
+// Errors are *Error, which wraps ctx's where that ended the wait; Password's as it is.
+func (f *Fleet) Ticket(ctx context.Context, service, host string) (*Ticket, error) {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if service == "" || host == "" || len(service)+len(host) > maxNameLen {
+		return nil, &Error{What: "a service has no name, or none of this length", Look: "the host as the program names it", Kind: UnknownService}
+	}
+	config, loaded, err := f.files.config(&f.o)
+	if err != nil {
+		return nil, err
+	}
+	s, err := f.source(ctx, config, loaded)
+	if err != nil {
+		return nil, err
+	}
+	defer s.wipe()
+	id := ticketID{s.identity, Service(service, host, "").String()}
+	return f.get(ctx, id, false, s.service(service, host))
+}
+
+// Drop forgets a ticket that a login has failed with: the next login fetches another.
+func (f *Fleet) Drop(t *Ticket) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for e := f.recent.Front(); e != nil; e = e.Next() {
+		if e.Value.(*kept).ticket == t {
+			f.remove(e)
+			break
+		}
+	}
+	f.dropped[t] = true
+	for t := range f.dropped {
+		if !f.files.has(t) {
+			delete(f.dropped, t)
+		}
+	}
+}
+
+// Stats returns what was counted.
+func (f *Fleet) Stats() Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.stats
+	s.Kept = f.recent.Len()
+	return s
+}
+
+func (f *Fleet) sent(kind int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stats.AS += count(kind == msgASReq)
+	f.stats.TGS += count(kind == msgTGSReq)
+}
+
+func (f *Fleet) isDropped(t *Ticket) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dropped[t]
+}
+
+// files are what was read last. A changed one is read again.
+type files struct {
+	mu        sync.Mutex
+	conf      *Config
+	cache     *CCache
+	keys      *Keytab
+	cacheName Setting // what cache was loaded by
+	client    Principal
+	keysName  Setting
+	confN     uint64 // how often each was read
+	cacheN    uint64
+	keysN     uint64
+}
+
+func (l *files) config(o *Options) (*Config, uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conf == nil || l.conf.Changed() {
+		c, err := LoadConfig(o.Config, o.Getenv)
+		if err != nil {
+			return nil, 0, err
+		}
+		l.conf = c
+		l.confN++
+	}
+	return l.conf, l.confN, nil
+}
+
+func (l *files) ccache(name Setting, client Principal) (*CCache, uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cache == nil || l.cacheName != name || !l.client.Equal(client) || l.cache.Changed() {
+		l.cache = nil
+		c, err := LoadCCache(name, client)
+		if err != nil {
+			return nil, 0, err
+		}
+		for i := range c.Tickets {
+			c.Tickets[i].Offset = c.Offset
+		}
+		l.cache, l.cacheName, l.client = c, name, client
+		l.cacheN++
+	}
+	return l.cache, l.cacheN, nil
+}
+
+func (l *files) keytab(name Setting) (*Keytab, uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.keys == nil || l.keysName != name || l.keys.Changed() {
+		l.keys = nil
+		k, err := LoadKeytab(name)
+		if err != nil {
+			return nil, 0, err
+		}
+		l.keys, l.keysName = k, name
+		l.keysN++
+	}
+	return l.keys, l.keysN, nil
+}
+
+// has tells whether t is in the cache that is loaded.
+func (l *files) has(t *Ticket) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cache == nil {
+		return false
+	}
+	for i := range l.cache.Tickets {
+		if &l.cache.Tickets[i] == t {
+			return true
+		}
+	}
+	return false
+}
+
+// staleCode is a KDC's word that a ticket granting ticket is no good any more.
+func staleCode(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && stale(e.Code)
+}
