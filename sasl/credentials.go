@@ -109,24 +109,34 @@ func (opaque) Format(f fmt.State, verb rune) { io.WriteString(f, "(sasl: not sho
 // credentials asks p what a login of a mechanism needs and goes on with use, which
 // owns the secrets: at once where p is static, else in Work.
 func credentials(p Provider, mechanism string, params Params, use func(Credentials) (Step, error)) (Step, error) {
-	ask := Ask{Mechanism: mechanism, Service: params.Service, Host: params.Host, User: params.User, Last: params.Last}
 	if s, ok := p.(*static); ok {
 		return use(s.c.clone())
 	}
 	return Step{Work: func(ctx context.Context) (Step, error) {
-		if err := ctx.Err(); err != nil {
-			return Step{}, &ProviderError{Mechanism: mechanism, Err: err}
-		}
-		c, err := p.Credentials(ctx, ask)
-		if err == nil {
-			err = ctx.Err() // answered, but nobody waits any more
-		}
+		c, err := askProvider(ctx, p, mechanism, params)
 		if err != nil {
-			c.Wipe()
-			return Step{}, &ProviderError{Mechanism: mechanism, Err: err}
+			return Step{}, err
 		}
 		return use(c)
 	}}, nil
+}
+
+// askProvider asks p for what belongs to the caller then; an error is a [*ProviderError].
+func askProvider(ctx context.Context, p Provider, mechanism string, params Params) (Credentials, error) {
+	if err := ctx.Err(); err != nil {
+		return Credentials{}, &ProviderError{Mechanism: mechanism, Err: err}
+	}
+	c, err := p.Credentials(ctx, Ask{
+		Mechanism: mechanism, Service: params.Service, Host: params.Host, User: params.User, Last: params.Last,
+	})
+	if err == nil {
+		err = ctx.Err() // answered, but nobody waits any more
+	}
+	if err != nil {
+		c.Wipe()
+		return Credentials{}, &ProviderError{Mechanism: mechanism, Err: err}
+	}
+	return c, nil
 }
 
 // identities are who logs in and whom to act for; authzid is "" where that is the

@@ -150,10 +150,7 @@ func (x *digestExchange) forget() {
 
 // choose takes the strongest protection that is offered and allowed.
 func (x *digestExchange) choose(c *digestChallenge) (digestChoice, error) {
-	allowed := x.params.Prot
-	if allowed == 0 {
-		allowed = ProtNone
-	}
+	allowed := allowedProt(x.params)
 	if allowed&c.offered&ProtPrivacy != 0 {
 		for _, name := range x.m.options.Ciphers {
 			if name.strength() > 0 && slices.Contains(c.ciphers, name) && x.hasRoom(c, name) {
@@ -172,15 +169,7 @@ func (x *digestExchange) choose(c *digestChallenge) (digestChoice, error) {
 
 // hasRoom reports whether packets can be as long as both sides need them.
 func (x *digestExchange) hasRoom(c *digestChallenge, name Cipher) bool {
-	return min(c.maxbuf, x.maxbuf()) > name.overhead()
-}
-
-// maxbuf is the longest packet that we take.
-func (x *digestExchange) maxbuf() int {
-	if x.params.MaxReceive <= 0 {
-		return maxPacket
-	}
-	return min(x.params.MaxReceive, maxPacket)
+	return min(c.maxbuf, maxReceive(x.params)) > name.overhead()
 }
 
 // realm chooses among the server's, in the server's character set; !given: it has none.
@@ -224,7 +213,7 @@ func (x *digestExchange) answer(c *digestChallenge, realm digestRealm) ([]byte, 
 	}
 	x.proof = h.response("")
 	if x.choice.prot != ProtNone {
-		if x.layer, err = newDigestLayer(x.choice.cipher, h.a1, x.maxbuf(), c.maxbuf); err != nil {
+		if x.layer, err = newDigestLayer(x.choice.cipher, h.a1, maxReceive(x.params), c.maxbuf); err != nil {
 			return nil, err
 		}
 	}
@@ -265,7 +254,7 @@ func (x *digestExchange) response(c *digestChallenge, realm digestRealm, user []
 	w.quoted("cnonce", h.cnonce)
 	w.quoted("digest-uri", h.uri)
 	if x.layer != nil {
-		w.token("maxbuf", fmt.Sprint(x.maxbuf()))
+		w.token("maxbuf", fmt.Sprint(maxReceive(x.params)))
 	}
 	w.token("response", h.response("AUTHENTICATE"))
 	w.token("qop", h.qop)

@@ -29,6 +29,22 @@ const (
 	maxPacket = 1 << 16 // that we announce, and that we send, whatever the peer could take
 )
 
+// maxReceive is the longest packet that a login announces.
+func maxReceive(p Params) int {
+	if p.MaxReceive <= 0 {
+		return maxPacket
+	}
+	return min(p.MaxReceive, maxPacket)
+}
+
+// allowedProt is what may come of a login.
+func allowedProt(p Params) Prot {
+	if p.Prot == 0 {
+		return ProtNone
+	}
+	return p.Prot
+}
+
 // packetLayer is a security layer (RFC 4422 section 3.7): packets, each behind its
 // length. It is a [Layer].
 //

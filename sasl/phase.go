@@ -16,6 +16,8 @@ const (
 	deriving
 	// proving: the last response has been sent, and the server owes a proof.
 	proving
+	// agreeing: the server has proved itself, and owes its offer of layers.
+	agreeing
 	// answered: all has been said; the server may say OK.
 	answered
 	// refused: the server has said why it will say NO.

@@ -132,10 +132,7 @@ func (o *authOptions) checkFiles(tls *tlsOptions) error {
 		if o.passwordFile == "" {
 			return errors.New("-host needs -password-file (never a password on the command line)")
 		}
-	case o.any:
-		if o.passwordFile == "" && o.tokenFile == "" && tls.cert == "" {
-			return errors.New("-auth any needs -password-file, -token-file or -cert")
-		}
+	case o.any: // there may be a ticket
 	case o.has(needCertificate) && tls.cert == "":
 		return fmt.Errorf("-auth %s needs -cert, the certificate that proves who we are", o.text)
 	case o.has(needPassword) && o.passwordFile == "":
@@ -160,12 +157,19 @@ func (o *authOptions) mechanisms(user, password, token string) []sasl.Mechanism 
 	if o.authz != "" {
 		c.Username = user
 	}
-	return slices.DeleteFunc(everyMechanism(sasl.Static(c)), func(m sasl.Mechanism) bool {
+	k := sasl.KerberosOptions{}
+	if o.authz != "" {
+		k.Principal = user
+	}
+	if password != "" {
+		k.Provider = sasl.Static(c)
+	}
+	return slices.DeleteFunc(everyMechanism(sasl.Static(c), k), func(m sasl.Mechanism) bool {
 		return !slices.Contains(o.names, m.Name())
 	})
 }
 
 // everyMechanism makes all that the library has.
-func everyMechanism(p sasl.Provider) []sasl.Mechanism {
-	return append(sasl.All(p), sasl.Anonymous("imload"))
+func everyMechanism(p sasl.Provider, k sasl.KerberosOptions) []sasl.Mechanism {
+	return append(sasl.All(p), sasl.GSSAPI(sasl.NewKerberos(k)), sasl.Anonymous("imload"))
 }

@@ -18,7 +18,7 @@ const (
 	needToken       need = "token"
 	needCertificate need = "certificate"
 	needNothing     need = "nothing"
-	needOther       need = "what the system has" // tickets
+	needTicket      need = "ticket" // or what gets one
 )
 
 // mechanism is what is to be known of one of the library's.
@@ -32,8 +32,8 @@ type mechanism struct {
 // tell themselves: whether they would begin with a password alone, or with a token.
 var catalog = sync.OnceValue(func() []mechanism {
 	secret := []byte("x")
-	byPassword := everyMechanism(sasl.Static(sasl.Credentials{Password: secret}))
-	byToken := everyMechanism(sasl.Static(sasl.Credentials{Token: secret}))
+	byPassword := everyMechanism(sasl.Static(sasl.Credentials{Password: secret}), sasl.KerberosOptions{})
+	byToken := everyMechanism(sasl.Static(sasl.Credentials{Token: secret}), sasl.KerberosOptions{})
 	var all []mechanism
 	for i, m := range byPassword {
 		traits := traitsOf(m)
@@ -59,14 +59,16 @@ func needOf(t sasl.Traits, byPassword, byToken bool) need {
 	switch {
 	case t.External:
 		return needCertificate
-	case byPassword && byToken:
+	case t.Anonymous:
 		return needNothing
+	case byPassword && byToken:
+		return needTicket
 	case byPassword:
 		return needPassword
 	case byToken:
 		return needToken
 	}
-	return needOther
+	return needNothing
 }
 
 // find returns the mechanism of a name in capitals, nil if there is none.
@@ -95,7 +97,9 @@ needs, and what becomes of that:
 The password is the first line of -password-file, the token that of -token-file,
 the certificate is -cert. What is sent as it stands wants -tls, -starttls, a
 server on this machine, or -cleartext. NAME stands for both its forms, NAME-PLUS
-for the bound one alone. -authz NAME: who logs in is -user, to act for NAME.
+for the bound one alone. -authz NAME: who logs in is -user, to act for NAME. The
+ticket is Kerberos': of KRB5CCNAME or KRB5_CLIENT_KTNAME, or where -password-file
+is given by the password of the principal -user, as krb5.conf (KRB5_CONFIG) says.
 -prot says which layers may come of it: none (which it is), integrity, privacy,
 any, or several with commas; above TLS none is needed.
 
@@ -103,6 +107,7 @@ The embedded server has all but %s, and secrets of its own.
   imload -auth scram-sha-256 -mix noop=9,login=1
   imload -tls -auth external
   imload -host mail.example.org -user alice -token-file t -tls -auth xoauth2
+  imload -host mail.example.org -auth gssapi -prot privacy
 `, strings.Join(notEmbedded(), ", "))
 	return b.String()
 }

@@ -216,7 +216,6 @@ func TestWrongUse(t *testing.T) {
 		{"-host localhost -user a -auth cram-md5", "-auth cram-md5 needs -password-file"},
 		{"-host localhost -user a -auth xoauth2 -password-file " + empty, "-auth xoauth2 needs -token-file"},
 		{"-host localhost -user a -auth xoauth2 -token-file " + empty, "-token-file: the first line of"},
-		{"-host localhost -user a -auth any", "-auth any needs -password-file, -token-file or -cert"},
 		{"-host localhost -user a -auth any -password-file - -token-file -", "cannot both be stdin"},
 		{"-host localhost -auth plain -password-file " + empty, "-host needs -user"},
 		{"-host localhost -auth external -tls", "-auth external needs -cert"},

@@ -232,7 +232,11 @@ func (i *Initiator) established(inner []byte) (*Wrapper, error) {
 		key = Key{EType: part.Subkey.KeyType, Value: part.Subkey.KeyValue}
 		options.AcceptorSubkey = true
 	}
-	return NewWrapper(key, options)
+	w, err := NewWrapper(key, options)
+	if err != nil && !errors.As(err, new(*UnsupportedError)) {
+		err = &TokenError{What: "its subkey has not the length of one of " + EncTypeName(key.EType)}
+	}
+	return w, err
 }
 
 // openReply decrypts it.
