@@ -98,8 +98,8 @@ The password is the first line of -password-file, the token that of -token-file,
 the certificate is -cert. What is sent as it stands wants -tls, -starttls, a
 server on this machine, or -cleartext. NAME stands for both its forms, NAME-PLUS
 for the bound one alone. -authz NAME: who logs in is -user, to act for NAME. The
-ticket is Kerberos': of KRB5CCNAME or KRB5_CLIENT_KTNAME, or where -password-file
-is given by the password of the principal -user, as krb5.conf (KRB5_CONFIG) says.
+ticket is Kerberos', of KRB5CCNAME or KRB5_CLIENT_KTNAME, or with -password-file
+by the password of the principal -user; KRB5_CONFIG names krb5.conf.
 -prot says which layers may come of it: none (which it is), integrity, privacy,
 any, or several with commas; above TLS none is needed.
 
