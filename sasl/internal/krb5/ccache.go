@@ -155,7 +155,7 @@ func (r *ccacheReader) principal() (p Principal) {
 		}
 		n-- // the realm is counted
 	}
-	count := r.components(n, 4)
+	count := r.components(n)
 	p.Realm = string(r.data())
 	for i := 0; i < count && r.ok(); i++ {
 		p.Names = append(p.Names, string(r.data()))
@@ -177,8 +177,7 @@ func (r *ccacheReader) key() (k types.EncryptionKey) {
 
 // typed reads a list of addresses or of authorization data.
 func (r *ccacheReader) typed() (list []types.HostAddress) {
-	count := r.count(r.uint32(), 6)
-	for i := 0; i < count && r.ok(); i++ {
+	for n := r.uint32(); n > 0 && r.ok(); n-- {
 		kind := int32(int16(r.uint16()))
 		list = append(list, types.HostAddress{AddrType: kind, Address: r.data()})
 	}

@@ -84,7 +84,7 @@ func loadDir(name Setting, dir string, client Principal) (*CCache, error) {
 	seen = append(seen, at)
 	c, err := loadFile(subsidiary(name, dir, primary), filepath.Join(dir, primary), client)
 	if err != nil && !client.IsZero() {
-		c, err = searchDir(name, dir, primary, client, err)
+		c, err = searchDir(name, dir, client, err)
 	}
 	if err != nil {
 		return nil, err
@@ -113,9 +113,9 @@ func readPrimary(name Setting, path string) (file string, at stamp, err error) {
 	return file, at, nil
 }
 
-// searchDir looks for client's cache among those that are not primary, whose error is
-// returned if there is none. Damaged ones are somebody else's.
-func searchDir(name Setting, dir, primary string, client Principal, first error) (*CCache, error) {
+// searchDir looks for client's cache where the primary one is not, and returns first, its
+// error, if there is none. Damaged ones are somebody else's.
+func searchDir(name Setting, dir string, client Principal, first error) (*CCache, error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, first
@@ -123,7 +123,7 @@ func searchDir(name Setting, dir, primary string, client Principal, first error)
 	defer d.Close()
 	files, _ := d.Readdirnames(maxSubsidiaries)
 	for _, file := range files {
-		if file == primary || !strings.HasPrefix(file, "tkt") {
+		if !strings.HasPrefix(file, "tkt") {
 			continue
 		}
 		if c, err := loadFile(subsidiary(name, dir, file), filepath.Join(dir, file), client); err == nil {

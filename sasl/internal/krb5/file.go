@@ -168,25 +168,16 @@ func (r *reader) time() time.Time {
 	return time.Time{}
 }
 
-// count is a number of elements that have at least size bytes each.
-func (r *reader) count(n uint32, size int) int {
-	if uint64(n)*uint64(size) > uint64(len(r.rest)) {
-		r.fail("the file is cut short")
-		return 0
-	}
-	return int(n)
-}
-
 // maxComponents is far above what names have, of two or three.
 const maxComponents = 256
 
-// components is a number of them, of at least size bytes each.
-func (r *reader) components(n uint32, size int) int {
+// components is a number of them.
+func (r *reader) components(n uint32) int {
 	if n > maxComponents {
 		r.fail("a name of too many components")
 		return 0
 	}
-	return r.count(n, size)
+	return int(n)
 }
 
 // keyLength is how long keys are of the encryption types that we have; 0 for others.

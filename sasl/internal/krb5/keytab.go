@@ -156,7 +156,7 @@ func (r *reader) keytabKey(version1 bool) (k KeytabKey) {
 		}
 		n--
 	}
-	count := r.components(n, 2)
+	count := r.components(n)
 	k.Principal.Realm = string(r.data16())
 	for i := 0; i < count && r.ok(); i++ {
 		k.Principal.Names = append(k.Principal.Names, string(r.data16()))

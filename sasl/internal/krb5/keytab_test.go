@@ -73,8 +73,9 @@ func TestKeytabAsGokrb5(t *testing.T) {
 	}
 }
 
-// keytabEntry appends an entry; a kvno that takes more than 8 bits stands behind it.
-func (b *builder) keytabEntry(p Principal, written, kvno, etype int, key string) {
+// keytabEntry appends an entry; a kvno that takes more than 8 bits stands behind it, and
+// behind the tail.
+func (b *builder) keytabEntry(p Principal, written, kvno, etype int, key string, tail ...byte) {
 	e := builder{order: b.order, version: b.version}
 	n := len(p.Names)
 	if b.version == 1 {
@@ -92,6 +93,7 @@ func (b *builder) keytabEntry(p Principal, written, kvno, etype int, key string)
 	e.u8(kvno)
 	e.u16(etype)
 	e.data16(key)
+	e.b = append(e.b, tail...)
 	if kvno > 255 {
 		e.u32(kvno)
 	}
@@ -115,12 +117,13 @@ func TestKeytabFormats(t *testing.T) {
 		b.b = append(b.b, "whatever"...)
 		b.keytabEntry(alice, 200, 1<<20, 18, key+key)
 		b.keytabEntry(alice, 100, 5, -128, "any")
-		b.u32(0) // the end
+		b.keytabEntry(alice, 50, 1, 17, key, 0, 0, 0, 0) // zeros where a large version would be
+		b.u32(0)                                         // the end
 		b.b = append(b.b, "whatever"...)
 		keys, what := parseKeytab(b.b)
 		k := Keytab{keys: keys}
 		got := fmt.Sprint(k.Keys(alice))
-		if want := "[(key 1048576 of alice@A, type 18) (key 5 of alice@A, type -128) (key 3 of alice@A, type 17)]"; what != "" || got != want {
+		if want := "[(key 1048576 of alice@A, type 18) (key 5 of alice@A, type -128) (key 3 of alice@A, type 17) (key 1 of alice@A, type 17)]"; what != "" || got != want {
 			t.Errorf("version %d\n got: %s, %q\nwant: %s", version, got, what, want)
 		}
 	}

@@ -88,11 +88,11 @@ func (c *Config) Path(from, to string) []string {
 	between := hierarchy(from, to)
 	if list := c.profile.get("capaths", from, to); len(list) > 0 {
 		between = nil
+		if strings.HasPrefix(list[0].text, ".") {
+			list = nil // "directly"
+		}
 		for _, v := range list {
 			realm, _, _ := strings.Cut(strings.ReplaceAll(v.text, "\t", " "), " ")
-			if strings.HasPrefix(realm, ".") {
-				break // "directly"
-			}
 			between = append(between, realm)
 		}
 	}

@@ -33,9 +33,9 @@ func TestRealmOf(t *testing.T) {
 }
 
 func TestPath(t *testing.T) {
-	c := configOf(t, "[capaths]\nA={\nB = .\nC = M1 rest\nC = M2\tx\nD.X = M1\n}\nP.X={\nQ.X=.\n}\n")
+	c := configOf(t, "[capaths]\nA={\nB = .\nE = .\nE = M\nC = M1 rest\nC = M2\tx\nD.X = M1\n}\nP.X={\nQ.X=.\n}\n")
 	for _, tc := range []struct{ from, to, want string }{
-		{"A", "A", "A"}, {"A", "B", "A B"}, {"A", "C", "A M1 M2 C"}, {"B", "A", "B A"}, {"A", "Z", "A Z"}, {"P.X", "Q.X", "P.X Q.X"},
+		{"A", "A", "A"}, {"A", "B", "A B"}, {"A", "E", "A E"}, {"A", "C", "A M1 M2 C"}, {"B", "A", "B A"}, {"A", "Z", "A Z"}, {"P.X", "Q.X", "P.X Q.X"},
 		{"Q.X", "P.X", "Q.X X P.X"}, {"A.X", "X", "A.X X"}, {"X", "A.X", "X A.X"}, {"X", "B.A.X", "X A.X B.A.X"}, {"B.A.X", "X", "B.A.X A.X X"},
 		{"C.B.A.X", "E.D.A.X", "C.B.A.X B.A.X A.X D.A.X E.D.A.X"}, {"AB.X", "B.X", "AB.X X B.X"}, {"A.TEST", "A.ORG", "A.TEST A.ORG"}, {"A", "D.X", "A M1 D.X"},
 		{"A..X", "B..X", "A..X .X B..X"}, {"", "A", " A"},
