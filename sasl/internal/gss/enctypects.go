@@ -18,7 +18,7 @@ type cts struct {
 
 func newCTS(key []byte, newMode func(cipher.Block, []byte) cipher.BlockMode) *cts {
 	c := new(cts)
-	c.mode = newMode(mustAES(key), c.chain[:])
+	c.mode = newMode(mustAES(key), zeroIV)
 	return c
 }
 

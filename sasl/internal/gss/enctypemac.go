@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"encoding"
 	"hash"
+	"slices"
 )
 
 // digest is a hash whose state can be kept and restored; all of the standard library are.
@@ -13,15 +14,14 @@ type digest interface {
 	encoding.BinaryUnmarshaler
 }
 
-// mac is an HMAC (RFC 2104) of which only the two states behind the key's blocks are
-// kept: what computes with them is the caller's hash, which several may share. Like
-// that it takes half the memory of crypto/hmac's, and no more time.
-type mac struct{ inner, outer []byte }
+// mac is an HMAC (RFC 2104) of which only the states behind the key's two blocks are
+// kept, one behind the other: what computes with them is the caller's hash, which
+// several may share. Like that it takes half the memory of crypto/hmac's, and no more time.
+type mac []byte
 
-// setKey takes a key that is no longer than a block of h, in the memory of the last one.
-func (m *mac) setKey(h digest, key []byte) {
-	m.inner = appendKeyed(m.inner[:0], h, key, 0x36)
-	m.outer = appendKeyed(m.outer[:0], h, key, 0x5c)
+// newMAC takes a key that is no longer than a block of h.
+func newMAC(h digest, key []byte) mac {
+	return slices.Clone(appendKeyed(appendKeyed(nil, h, key, 0x36), h, key, 0x5c))
 }
 
 func appendKeyed(dst []byte, h digest, key []byte, pad byte) []byte {
@@ -41,12 +41,12 @@ func appendKeyed(dst []byte, h digest, key []byte, pad byte) []byte {
 }
 
 // begin makes h ready for what the HMAC is to be of.
-func (m *mac) begin(h digest) { restore(h, m.inner) }
+func (m mac) begin(h digest) { restore(h, m[:len(m)/2]) }
 
 // end returns the HMAC of what was written to h, in the memory of sum.
-func (m *mac) end(h digest, sum []byte) []byte {
+func (m mac) end(h digest, sum []byte) []byte {
 	sum = h.Sum(sum[:0])
-	restore(h, m.outer)
+	restore(h, m[len(m)/2:])
 	h.Write(sum)
 	return h.Sum(sum[:0])
 }

@@ -44,8 +44,10 @@ type cfx struct {
 	hash       digest // of both directions' HMACs
 	send, recv flow
 	sum        [sha512.Size384]byte
-	zeros      [aes.BlockSize]byte
 }
+
+// zeroIV is what each message is encrypted with, and RFC 8009 has the HMAC begin with.
+var zeroIV = make([]byte, aes.BlockSize)
 
 // flow is one direction.
 type flow struct {
@@ -91,7 +93,7 @@ func (c *cfx) ready(f *flow, private bool) {
 		purpose = integrityKey
 	}
 	if f.purpose != purpose {
-		f.mac.setKey(c.hash, c.profile.derive(c.key, f.usage, purpose))
+		f.mac = newMAC(c.hash, c.profile.derive(c.key, f.usage, purpose))
 		f.purpose = purpose
 	}
 	if private && f.cts == nil {
@@ -170,7 +172,7 @@ func (c *cfx) decrypt(f *flow, b, sum []byte) bool {
 func (c *cfx) sealedSum(f *flow, b []byte) []byte {
 	f.mac.begin(c.hash)
 	if c.profile.rfc8009 {
-		c.hash.Write(c.zeros[:])
+		c.hash.Write(zeroIV)
 	}
 	c.hash.Write(b)
 	return f.mac.end(c.hash, c.sum[:])[:c.profile.macLen]

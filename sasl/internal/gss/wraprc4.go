@@ -74,7 +74,7 @@ func newRC4Tokens(key []byte, o WrapperOptions) *rc4Tokens {
 	}{{&r.signing, key, "signaturekey\x00"}, {&r.sealing, local, "\x00\x00\x00\x00"}, {&r.numbering, key, "\x00\x00\x00\x00"}} {
 		m := hmac.New(md5.New, k.from)
 		m.Write([]byte(k.salt))
-		k.mac.setKey(r.hash, m.Sum(nil))
+		*k.mac = newMAC(r.hash, m.Sum(nil))
 	}
 	return r
 }
@@ -119,10 +119,10 @@ func (r *rc4Tokens) protect(f *rc4Flow, token []byte, private bool) {
 	}
 	copy(r.number[:], number)
 	if private {
-		r.crypt(&r.sealing, r.number[:4], text)
+		r.crypt(r.sealing, r.number[:4], text)
 	}
 	copy(r.number[:], sum)
-	r.crypt(&r.numbering, r.number[:], number)
+	r.crypt(r.numbering, r.number[:], number)
 }
 
 // checksum is SGN_CKSUM: the HMAC of the MD5 of a key usage, the head and the text.
@@ -141,7 +141,7 @@ func (r *rc4Tokens) checksum(head, text []byte) []byte {
 var rc4UsageWrap = []byte{13, 0, 0, 0}
 
 // crypt encrypts or decrypts with the key that m makes of salt.
-func (r *rc4Tokens) crypt(m *mac, salt, b []byte) {
+func (r *rc4Tokens) crypt(m mac, salt, b []byte) {
 	m.begin(r.hash)
 	r.hash.Write(salt)
 	var c arcfour
@@ -173,10 +173,10 @@ func (r *rc4Tokens) open(token []byte) (data []byte, private bool, err error) {
 func (r *rc4Tokens) verify(f *rc4Flow, b []byte, private bool) ([]byte, error) {
 	number, sum, text := b[rc4HeadLen:rc4HeadLen+rc4SeqLen], b[rc4HeadLen+rc4SeqLen:rc4TextAt], b[rc4TextAt:]
 	copy(r.number[:], sum)
-	r.crypt(&r.numbering, r.number[:], number)
+	r.crypt(r.numbering, r.number[:], number)
 	copy(r.number[:], number)
 	if private {
-		r.crypt(&r.sealing, r.number[:4], text)
+		r.crypt(r.sealing, r.number[:4], text)
 	}
 	if !equal(sum, r.checksum(b[:rc4HeadLen], text)) {
 		return nil, badChecksum()
