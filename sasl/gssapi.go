@@ -83,7 +83,7 @@ func (x *gssapiExchange) begin(ctx context.Context) (Step, error) {
 		Client: t.Client.Names, ClientType: t.Client.Type, Realm: t.Client.Realm,
 		Flags:   x.flags(),
 		Binding: binding,
-		Now:     k.now(),
+		Now:     k.now().Add(t.Offset),
 		Rand:    x.params.Rand,
 	})
 	if err != nil {
