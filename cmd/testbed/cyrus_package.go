@@ -17,7 +17,11 @@ import (
 // be installed, so these are unpacked into a directory, and of what they depend
 // on only the shared libraries are installed: no service, no user, no mail
 // transport agent.
-var cyrusPackages = []string{"cyrus-common", "cyrus-imapd"}
+var cyrusPackages = []string{"cyrus-common", "cyrus-imapd", "cyrus-clients"}
+
+// cyrusNeeded are the programs, one from each package. imtest is a client: tests
+// see with it, before they trust the servers, that they let others than us in.
+var cyrusNeeded = []string{"lib/cyrus/bin/master", "lib/cyrus/bin/imapd", "lib/cyrus/bin/imtest"}
 
 // cyrusPrograms are the programs of Cyrus IMAP.
 type cyrusPrograms struct {
@@ -36,9 +40,7 @@ func findCyrus() (p cyrusPrograms, found bool) {
 	}
 	for _, root := range append(roots, filepath.Join(cacheOfRoot, "cyrus")) {
 		p := cyrusPrograms{usr: filepath.Join(root, "usr")}
-		master, _ := filepath.Glob(p.Program("lib/cyrus/bin/master"))
-		imapd, _ := filepath.Glob(p.Program("lib/cyrus/bin/imapd"))
-		if master == nil || imapd == nil {
+		if !p.present() {
 			continue
 		}
 		if own, _ := filepath.Glob(p.Program("lib/*/libcyrus.so.0")); own != nil && root != "/" {
@@ -47,6 +49,16 @@ func findCyrus() (p cyrusPrograms, found bool) {
 		return p, true
 	}
 	return cyrusPrograms{}, false
+}
+
+// present reports whether there is a program from each package.
+func (p cyrusPrograms) present() bool {
+	for _, name := range cyrusNeeded {
+		if _, err := os.Stat(p.Program(name)); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // complete reports whether the shared libraries that the programs need are there.

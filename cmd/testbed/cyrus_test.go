@@ -23,6 +23,8 @@ func TestCyrus(t *testing.T) {
 	t.Run("mechanisms", func(t *testing.T) { testMechanisms(t, b.vars, "CYRUS") })
 	t.Run("channel binding", func(t *testing.T) { testChannelBinding(t, b.vars) })
 	t.Run("layers", func(t *testing.T) { testLayers(t, b.vars) })
+	t.Run("GSSAPI", func(t *testing.T) { testCyrusGSSAPI(t, b.vars) })
+	t.Run("GSSAPI for others", func(t *testing.T) { testGSSAPIForOthers(t, b.vars, "CYRUS") })
 	t.Run("TLS", func(t *testing.T) { testTLS(t, b.vars, "CYRUS", plainHost) })
 	t.Run("client certificates", func(t *testing.T) { testClientCertificates(t, b.vars, "CYRUS", plainHost) })
 	t.Run("log", func(t *testing.T) { testCyrusLog(t, b.vars) })

@@ -155,6 +155,8 @@ func TestDovecot(t *testing.T) {
 	t.Run("salt", func(t *testing.T) { testScram(t, b.vars) })
 	t.Run("tokens", func(t *testing.T) { testTokens(t, b.vars) })
 	t.Run("administrator", func(t *testing.T) { testAdmin(t, b.vars, "DOVECOT") })
+	t.Run("GSSAPI", func(t *testing.T) { testDovecotGSSAPI(t, b.vars) })
+	t.Run("GSSAPI for others", func(t *testing.T) { testGSSAPIForOthers(t, b.vars, "DOVECOT") })
 	t.Run("TLS", func(t *testing.T) { testTLS(t, b.vars, "DOVECOT", plainHost, disabledHost) })
 	t.Run("faulty certificates", func(t *testing.T) { testFaultyCertificates(t, b.vars) })
 	t.Run("TLS sessions are resumed", func(t *testing.T) { testResumption(t, b.vars) })

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -102,16 +101,39 @@ func encTypesIn(keytab string) []string {
 
 // testPreauthentication reads in the log who was asked for it.
 func testPreauthentication(t *testing.T, vars map[string]string) {
-	log, err := os.ReadFile(vars["KRB5_KDC_LOG"])
+	for user, c := range map[string]struct {
+		password string
+		asked    bool
+	}{
+		vars["USER"]:  {vars["PASSWORD"], true},
+		vars["USER2"]: {vars["PASSWORD2"], false},
+		vars["ADMIN"]: {vars["ADMINPASSWORD"], true},
+	} {
+		principal := user + "@" + vars["KRB5_REALM"]
+		log := logged(t, vars, func() {
+			if output, err := mitTool(vars, c.password+"\n", "kinit", "-c", newCCache(t), principal); err != nil {
+				t.Errorf("%s must get a ticket: %v: %s", principal, err, output)
+			}
+		})
+		if strings.Contains(log, "NEEDED_PREAUTH: "+principal) != c.asked {
+			t.Errorf("%s must need preauthentication: %v: %s", principal, c.asked, log)
+		}
+	}
+}
+
+// logged returns what the KDC writes into its log while f runs.
+func logged(t *testing.T, vars map[string]string, f func()) string {
+	t.Helper()
+	before, err := os.ReadFile(vars["KRB5_KDC_LOG"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	for user, asked := range map[string]bool{vars["USER"]: true, vars["USER2"]: false, vars["ADMIN"]: true} {
-		principal := user + "@" + vars["KRB5_REALM"]
-		if !bytes.Contains(log, []byte("ISSUE: ")) || bytes.Contains(log, []byte("NEEDED_PREAUTH: "+principal)) != asked {
-			t.Errorf("%s must need preauthentication: %v: %s", principal, asked, log)
-		}
+	f()
+	after, err := os.ReadFile(vars["KRB5_KDC_LOG"])
+	if err != nil {
+		t.Fatal(err)
 	}
+	return string(after[len(before):])
 }
 
 var tgtTimes = regexp.MustCompile(`(?m)^(\S+ \S+)  (\S+ \S+)  krbtgt/`)
@@ -169,19 +191,13 @@ func testOtherRealms(t *testing.T, vars map[string]string) {
 		{vars["KRB5_FARHOST"], vars["KRB5_FARREALM"], middleRealm},
 		{vars["KRB5_DEEPHOST"], vars["KRB5_DEEPREALM"], subRealm},
 	} {
-		before, err := os.ReadFile(vars["KRB5_KDC_LOG"])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if output, err := mitTool(vars, "", "kvno", "-c", ownCCache(t, vars), "-S", "imap", c.host); err != nil {
-			t.Errorf("a client must find the way to %s: %v: %s", c.realm, err, output)
-		}
-		log, err := os.ReadFile(vars["KRB5_KDC_LOG"])
-		if err != nil {
-			t.Fatal(err)
-		}
+		log := logged(t, vars, func() {
+			if output, err := mitTool(vars, "", "kvno", "-c", ownCCache(t, vars), "-S", "imap", c.host); err != nil {
+				t.Errorf("a client must find the way to %s: %v: %s", c.realm, err, output)
+			}
+		})
 		var way []string
-		for _, line := range issued.FindAllStringSubmatch(string(log[len(before):]), -1) {
+		for _, line := range issued.FindAllStringSubmatch(log, -1) {
 			way = append(way, line[1])
 		}
 		if want := []string{
@@ -214,6 +230,12 @@ func TestMachinesKerberosIsNotUsed(t *testing.T) {
 	b := startServersBy(t, cmd)
 	if output, err := mitTool(b.vars, "", "kvno", "-c", ownCCache(t, b.vars), "imap/localhost"); err != nil {
 		t.Errorf("the KDC must not need the machine's configuration: %v: %s", err, output)
+	}
+	for _, server := range []string{"DOVECOT", "CYRUS"} {
+		l := gssapiLogin{ccache: ownCCache(t, b.vars), as: b.vars["USER"], service: "localhost", layer: "0"}
+		if _, err := l.through(t, b.vars, server); err != nil {
+			t.Errorf("%s must not need the machine's configuration: %v", server, err)
+		}
 	}
 }
 
