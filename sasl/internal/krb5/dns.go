@@ -35,8 +35,8 @@ func (t *transport) endpoints(ctx context.Context, realm string, size int) ([]en
 		case "":
 			list = append(list, endpoint{first, kdc.Addr})
 			later = append(later, endpoint{second, kdc.Addr})
-		case first:
-			list = append(list, endpoint{first, kdc.Addr})
+		case first, "unix":
+			list = append(list, endpoint{kdc.Network, kdc.Addr})
 		case second:
 			later = append(later, endpoint{second, kdc.Addr})
 		default:

@@ -33,7 +33,7 @@ type Options struct {
 	Now      func() time.Time    // nil: time.Now
 	Getenv   func(string) string // nil: os.Getenv
 	Resolver Resolver            // nil: net.DefaultResolver
-	// Dial connects to KDCs, by "tcp" and "udp", and must end soon when ctx does; nil: a
+	// Dial connects to KDCs, by "tcp", "udp" and "unix", and must end soon when ctx does; nil: a
 	// net.Dialer's.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Limit runs what computes for a while; nil: at once. Its error is ctx's.

@@ -90,7 +90,9 @@ func count(yes bool) uint64 {
 // with mu held.
 func (f *Fleet) ahead(ctx context.Context, id ticketID, old *Ticket, how prepare) {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), aheadRequests*f.timeout)
-	f.begin(bounded, cancel, id, old, how).waiters++
+	fl := f.begin(bounded, cancel, id, old, how)
+	fl.inner = false
+	fl.waiters++
 }
 
 // aheadRequests is how many requests in a row a ticket that is fetched ahead may take.

@@ -36,7 +36,7 @@ type transport struct {
 }
 
 // endpoint is where a KDC listens.
-type endpoint struct{ network, addr string }
+type endpoint struct{ network, addr string } // "tcp", "udp" or "unix"
 
 func (e endpoint) String() string { return e.addr + " (" + e.network + ")" }
 
