@@ -96,3 +96,8 @@ func (k *testKDC) tgt(client string, start time.Time, life, renew time.Duration)
 	t.DER = k.sealTicket(c, server, session, t.Flags, start, t.End, t.RenewTill)
 	return t
 }
+
+func readText(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	return string(b), err
+}
