@@ -167,6 +167,6 @@
 //
 // # Not there yet
 //
-// Kerberos will come as a mechanism like the others, compression as one more layer
-// between the socket and the protocol, and streamed literals as choices per literal.
+// Compression will come as one more layer between the socket and the protocol, and
+// streamed literals as choices per literal.
 package conn

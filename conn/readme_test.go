@@ -8,7 +8,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"log"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -73,6 +75,14 @@ func loginProgram(c *conn.Client, user string, password []byte) {
 	err := c.Authenticate(mechs, "imap", "", sasl.ProtAny)
 	if errors.Is(err, sasl.ErrAuthFailed) {
 		fmt.Println(err)
+	}
+}
+
+func kerberosProgram(c *conn.Client) {
+	tickets := sasl.NewKerberos(sasl.KerberosOptions{}) // one, for all connections
+	err := c.Authenticate([]sasl.Mechanism{sasl.GSSAPI(tickets)}, "imap", "", sasl.ProtPrivacy)
+	if e, ok := errors.AsType[*sasl.KerberosError](err); ok {
+		fmt.Println(e)
 	}
 }
 
@@ -156,6 +166,40 @@ func Example_readmeLogin() {
 	// Output: sasl: no mechanism is left: SCRAM-SHA-256: sasl: authentication failed: conn: server answered NO: "[AUTHENTICATIONFAILED] no such user"; PLAIN: it would send the secret after a server failed to prove itself by a stronger one; not offered: EXTERNAL, SCRAM-SHA-512-PLUS, SCRAM-SHA-512, SCRAM-SHA-256-PLUS, SCRAM-SHA-1-PLUS, SCRAM-SHA-1, DIGEST-MD5, CRAM-MD5, OAUTHBEARER, XOAUTH2, LOGIN
 }
 
+func Example_readmeKerberos() {
+	for name, value := range map[string]string{
+		"KRB5_CONFIG": "/dev/null", "KRB5CCNAME": "FILE:/tmp/no/ccache", "KRB5_CLIENT_KTNAME": "/etc/no.keytab",
+	} {
+		was, set := os.LookupEnv(name)
+		_ = os.Setenv(name, value)
+		defer func() {
+			if _ = os.Setenv(name, was); !set {
+				_ = os.Unsetenv(name)
+			}
+		}()
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			defer c.Close()
+			_, _ = fmt.Fprint(c, "* OK [CAPABILITY AUTH=GSSAPI] ready\r\n")
+			_, _ = io.Copy(io.Discard, c)
+		}
+	}()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	c, err := conn.Connect("localhost", port)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	kerberosProgram(c)
+	// Output: sasl: Kerberos: there is no credential cache (kinit makes one), and there is no keytab; see FILE:/tmp/no/ccache (KRB5CCNAME), and /etc/no.keytab (KRB5_CLIENT_KTNAME)
+}
+
 // exampleT stands in for the *testing.T that an example does not have.
 type exampleT struct {
 	testing.TB
@@ -209,7 +253,7 @@ func TestReadmePrograms(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := strings.Split(string(readme), "```go\n")[1:]
-	bodies := bodiesOf(t, "readme_test.go", "smallestProgram", "daemonProgram", "secureProgram", "loginProgram", "hostProgram")
+	bodies := bodiesOf(t, "readme_test.go", "smallestProgram", "daemonProgram", "secureProgram", "loginProgram", "kerberosProgram", "hostProgram")
 	if len(blocks) != len(bodies) {
 		t.Fatalf("README.md has a program for each function here: %d, %d", len(blocks), len(bodies))
 	}
@@ -221,8 +265,8 @@ func TestReadmePrograms(t *testing.T) {
 	}
 }
 
-// What README.md says that a failed login tells is what the example prints.
-func TestReadmeLoginError(t *testing.T) {
+// What README.md says that failed logins tell is what the examples print.
+func TestReadmeLoginErrors(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -231,10 +275,15 @@ func TestReadmeLoginError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, printed, ok := strings.Cut(string(source), "// Output: sasl: ")
-	printed, _, _ = strings.Cut(printed, "\n")
-	if !ok || !strings.Contains(string(readme), "```text\nsasl: "+printed+"\n```\n") {
-		t.Errorf("README.md shows the error\nwant: sasl: %s", printed)
+	outputs := strings.Split(string(source), "\t// Output: sasl: ")[1:]
+	if len(outputs) != 2 {
+		t.Fatalf("there are two examples of errors\n got: %d", len(outputs))
+	}
+	for _, printed := range outputs {
+		printed, _, _ = strings.Cut(printed, "\n")
+		if !strings.Contains(string(readme), "```text\nsasl: "+printed+"\n```\n") {
+			t.Errorf("README.md shows the error\nwant: sasl: %s", printed)
+		}
 	}
 }
 

@@ -3,7 +3,8 @@ package sasl
 import "crypto"
 
 // All returns every mechanism that logs in with what p has, for [Choose] to choose
-// of: all but ANONYMOUS. Its SCRAM mechanisms share the keys that they keep, so call
+// of: all but ANONYMOUS, and GSSAPI, which may ask a KDC before anything else is tried
+// and has a cache of its own to share: append GSSAPI(k). Its SCRAM mechanisms share the keys that they keep, so call
 // it once, and use what it returns for all connections.
 func All(p Provider) []Mechanism {
 	options := SCRAMOptions{Keys: new(Keys)}

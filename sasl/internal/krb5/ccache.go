@@ -72,7 +72,7 @@ func readCCache(name Setting, path string) (*CCache, error) {
 	data, at, err := readFile(path, ccacheLimit)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &Error{What: "there is no credential cache; kinit makes one", Look: name.String(), Kind: NoCredentials, Err: err}
+		return nil, &Error{What: "there is no credential cache (kinit makes one)", Look: name.String(), Kind: NoCredentials, Err: err}
 	case err != nil:
 		return nil, &Error{What: "the credential cache cannot be read", Look: name.String(), Kind: BadFile, Err: err}
 	case len(data) == 0:
