@@ -145,7 +145,7 @@ func (r *rc4Tokens) crypt(m mac, salt, b []byte) {
 	m.begin(r.hash)
 	r.hash.Write(salt)
 	var c arcfour
-	c.setKey(m.end(r.hash, r.sum[:]))
+	c.setKey((*[rc4KeyLen]byte)(m.end(r.hash, r.sum[:])))
 	c.crypt(b)
 }
 
@@ -256,10 +256,15 @@ type arcfour struct {
 	i, j uint8
 }
 
-func (c *arcfour) setKey(key []byte) {
-	for i := range c.s {
-		c.s[i] = uint32(i)
+var identity = func() (s [256]uint32) {
+	for i := range s {
+		s[i] = uint32(i)
 	}
+	return s
+}()
+
+func (c *arcfour) setKey(key *[rc4KeyLen]byte) {
+	c.s = identity
 	var j uint8
 	for i := range c.s {
 		j += uint8(c.s[i]) + key[i%len(key)]

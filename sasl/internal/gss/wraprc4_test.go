@@ -100,20 +100,20 @@ func TestRC4Framing(t *testing.T) {
 }
 
 func TestArcfour(t *testing.T) {
-	for n := 1; n <= 32; n++ {
-		want := make([]byte, 1000)
-		std, err := stdrc4.NewCipher(text(n))
+	for n := range 100 {
+		key := [rc4KeyLen]byte(text(n + rc4KeyLen)[n:])
+		std, err := stdrc4.NewCipher(key[:])
 		if err != nil {
 			t.Fatal(err)
 		}
+		want, got := make([]byte, 1000), make([]byte, 1000)
 		std.XORKeyStream(want, want)
 		var c arcfour
-		c.setKey(text(n))
-		got := make([]byte, 1000)
+		c.setKey(&key)
 		c.crypt(got[:333])
 		c.crypt(got[333:])
 		if !bytes.Equal(got, want) {
-			t.Fatalf("a key of %d bytes: what is crypto/rc4's\n got: %x\nwant: %x", n, got[:16], want[:16])
+			t.Fatalf("the key stream of %x is crypto/rc4's\n got: %x\nwant: %x", key, got[:16], want[:16])
 		}
 	}
 }
