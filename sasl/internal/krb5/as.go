@@ -26,7 +26,9 @@ type asExchange struct {
 	client       Principal
 	secret       secret
 	canonicalize bool // the KDC may name the client otherwise, or send us to its realm
-	etypes       []int32
+	// etypes are asked for: first those that there are keys of, but the session key may
+	// be of the others too.
+	etypes, ours []int32
 
 	hint      hint
 	proving   bool   // a timestamp is to be sent
@@ -40,8 +42,14 @@ type asExchange struct {
 
 // tgt asks for the ticket granting ticket of client's own realm. Errors are *Error.
 func (a *asker) tgt(ctx context.Context, client Principal, s secret, canonicalize bool) (*Ticket, error) {
-	x := &asExchange{asker: a, client: client, secret: s, canonicalize: canonicalize, etypes: s.etypes(a.config.TktEnctypes)}
-	if len(x.etypes) == 0 {
+	x := &asExchange{asker: a, client: client, secret: s, canonicalize: canonicalize, ours: s.etypes(a.config.TktEnctypes)}
+	x.etypes = slices.Clone(x.ours)
+	for _, t := range a.config.TktEnctypes {
+		if !slices.Contains(x.ours, t) {
+			x.etypes = append(x.etypes, t)
+		}
+	}
+	if len(x.ours) == 0 {
 		return nil, &Error{
 			What: "there is no key of " + client.String() + " of an encryption type that may be asked for: " + etypesText(a.config.TktEnctypes),
 			Look: s.look() + "; default_tkt_enctypes and permitted_enctypes in " + a.config.Look.String(),
@@ -156,7 +164,7 @@ func (x *asExchange) prove(no *refusal) (again bool, err error) {
 	if err != nil {
 		return false, x.badReply("the KDC wants a proof and says malformed things of it")
 	}
-	if x.hint, err = readHint(list, x.etypes, x.client); err != nil {
+	if x.hint, err = readHint(list, x.ours, x.client); err != nil {
 		return false, x.badReply(err.Error())
 	}
 	timestamp := false
@@ -177,12 +185,12 @@ func (x *asExchange) prove(no *refusal) (again bool, err error) {
 		}
 	case !x.hint.found && len(x.hint.offered) > 0:
 		return false, &Error{
-			What: fmt.Sprintf("the KDC of %s has of %v only keys of %s, and we asked for %s", x.client.Realm, x.client, etypesText(x.hint.offered), etypesText(x.etypes)),
-			Look: "default_tkt_enctypes and permitted_enctypes in " + x.config.Look.String(),
+			What: fmt.Sprintf("the KDC of %s has of %v only keys of %s, and we take %s", x.client.Realm, x.client, etypesText(x.hint.offered), etypesText(x.ours)),
+			Look: x.secret.look() + "; default_tkt_enctypes and permitted_enctypes in " + x.config.Look.String(),
 			Kind: EncType, Code: no.Code,
 		}
 	case !x.hint.found:
-		x.hint.how = s2k{x.etypes[0], defaultSalt(x.client), ""}
+		x.hint.how = s2k{x.ours[0], defaultSalt(x.client), ""}
 	}
 	x.proving = true
 	return true, nil
@@ -211,8 +219,8 @@ func (x *asExchange) judge(ctx context.Context, from endpoint, reply []byte) (fi
 	if err != nil {
 		return false, err
 	}
-	if !slices.Contains(x.etypes, rep.Enc.EType) {
-		return false, errors.New("it is encrypted in a type that was not asked for: " + etypeText(rep.Enc.EType))
+	if !slices.Contains(x.ours, rep.Enc.EType) {
+		return false, errors.New("it is encrypted in a key that we do not take, or do not have: " + etypeText(rep.Enc.EType))
 	}
 	how, err := x.replyHint(rep)
 	if err != nil {

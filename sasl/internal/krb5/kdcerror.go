@@ -65,7 +65,7 @@ func (a *asker) explain(no *refusal, q query) *Error {
 		e.What = fmt.Sprintf("the KDC of %s says that the ticket of %v has not begun", q.realm, q.client)
 	case codeEType:
 		e.Kind = EncType
-		e.What = fmt.Sprintf("the KDC of %s has no key for %v of the encryption types that we take", q.realm, q.server)
+		e.What = fmt.Sprintf("the KDC of %s has no keys of %v and for %v of the encryption types that we take", q.realm, q.client, q.server)
 		e.Look = "default_tkt_enctypes, default_tgs_enctypes and permitted_enctypes in " + conf
 	case codeKeyExpired:
 		e.What = fmt.Sprintf("the password of %v has expired: kpasswd changes it", q.client)

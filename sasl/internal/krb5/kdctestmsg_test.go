@@ -33,8 +33,11 @@ type encTicket struct {
 	CName     principalName  `asn1:"explicit,tag:3"`
 	Transited asn1.RawValue  `asn1:"explicit,tag:4"`
 	AuthTime  time.Time      `asn1:"generalized,explicit,tag:5"`
+	Start     time.Time      `asn1:"generalized,explicit,optional,tag:6"`
 	End       time.Time      `asn1:"generalized,explicit,tag:7"`
 	RenewTill time.Time      `asn1:"generalized,explicit,optional,tag:8"`
+	Addresses []hostAddress  `asn1:"explicit,optional,tag:9"`
+	Data      asn1.RawValue  `asn1:"explicit,optional,tag:10"`
 }
 
 type testAPReq struct {
