@@ -44,6 +44,7 @@ failedloginpause: 0
 munge8bit: no
 imapidlepoll: 1
 sasl_mech_list: ` + cyrusMechanisms + `
+sasl_maximum_layer: 512
 sasl_keytab: {{.Krb5.ServiceKeytab}}
 sasl_pwcheck_method: auxprop
 sasl_auxprop_plugin: sql
