@@ -46,8 +46,14 @@ func eachPlace(t *testing.T, server string, f func(t *testing.T, p livePlace)) {
 	}
 }
 
-// dial connects, by the name that the servers' realms have.
+// dial connects, by the name that the servers' realms and certificates have.
 func (p livePlace) dial(t *testing.T, options ...func(*conn.Dialer)) *session {
+	t.Helper()
+	return p.dialAs(t, "localhost", options...)
+}
+
+// dialAs connects by a name of the caller's, which no look-up has to know.
+func (p livePlace) dialAs(t *testing.T, name string, options ...func(*conn.Dialer)) *session {
 	t.Helper()
 	host, port, err := net.SplitHostPort(fromBed(t, p.address))
 	if err != nil {
@@ -57,8 +63,9 @@ func (p livePlace) dial(t *testing.T, options ...func(*conn.Dialer)) *session {
 		ip := netip.MustParseAddr(cmp.Or(p.host, host))
 		d.Resolve = func(context.Context, string) ([]netip.Addr, error) { return []netip.Addr{ip}, nil }
 		d.RequireTLS, d.ImplicitTLS, d.TLS = p.version != 0, p.implicit, trusting(t, p.version)
+		d.TLS.Config.ServerName = "localhost"
 	}
-	s := dial(t, net.JoinHostPort("localhost", port), append([]func(*conn.Dialer){named}, options...)...)
+	s := dial(t, net.JoinHostPort(name, port), append([]func(*conn.Dialer){named}, options...)...)
 	if p.version != 0 && !p.implicit {
 		if err := s.StartTLS("", "", "", ""); err != nil {
 			t.Fatalf("STARTTLS: %v", err)
