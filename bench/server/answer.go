@@ -7,7 +7,8 @@
 // 3, IDLE with DONE, and LOGOUT; anything else is BAD. It reads no literals.
 //
 // There are two of them: [Server] in the clear, one epoll loop, and [TLS], a
-// goroutine for each connection.
+// goroutine for each connection. The former also knows GSSAPI, with its security
+// layers, and gives away a ticket for itself.
 package server
 
 import (
@@ -15,6 +16,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"github.com/imclient/imclient/sasl/krbtest"
 )
 
 // The octets of the three messages of every mailbox: `FETCH 1 ...` answers with a
@@ -65,10 +68,12 @@ func AnswerSize(line string) int {
 
 // dialogue is what the server remembers of a connection between two lines.
 type dialogue struct {
-	idle  []byte // the tag of the IDLE in progress, else empty
-	login *login // in progress; nil: none
-	said  kind   // the last line
-	over  bool   // LOGOUT was answered
+	service *krbtest.Service // that lets in by GSSAPI; nil: it does not
+	idle    []byte           // the tag of the IDLE in progress, else empty
+	login   *login           // in progress; nil: none
+	layer   *layer           // of what comes behind the last line; nil: none
+	said    kind             // the last line
+	over    bool             // LOGOUT was answered
 }
 
 // answer appends the answer to line, which comes without its CRLF.

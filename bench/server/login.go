@@ -15,7 +15,7 @@ import (
 const Password = "secret"
 
 // capabilities of a connection that has not logged in.
-const capabilities = "IMAP4rev1 IDLE SASL-IR AUTH=SCRAM-SHA-512 AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-1" +
+const capabilities = "IMAP4rev1 IDLE SASL-IR AUTH=GSSAPI AUTH=SCRAM-SHA-512 AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-1" +
 	" AUTH=CRAM-MD5 AUTH=OAUTHBEARER AUTH=XOAUTH2 AUTH=PLAIN AUTH=LOGIN AUTH=ANONYMOUS"
 
 // login is an AUTHENTICATE in progress.
@@ -44,7 +44,7 @@ func acceptedIf(ok bool) verdict {
 	return refused
 }
 
-// exchanges begins one, by the mechanism's name.
+// exchanges begins one, by the mechanism's name. GSSAPI has more to do.
 var exchanges = map[string]func() exchange{
 	"SCRAM-SHA-512": func() exchange { return newScram(crypto.SHA512) },
 	"SCRAM-SHA-256": func() exchange { return newScram(crypto.SHA256) },
@@ -103,11 +103,11 @@ func cramMD5() exchange {
 // authenticate begins a login; argument is what comes behind AUTHENTICATE.
 func (d *dialogue) authenticate(dst, tag, argument []byte) []byte {
 	name, initial, hasInitial := bytes.Cut(argument, []byte(" "))
-	begin, ok := exchanges[string(name)]
-	if !ok {
+	next := d.exchange(string(name))
+	if next == nil {
 		return append(append(dst, tag...), " NO no such mechanism\r\n"...)
 	}
-	d.login = &login{tag: bytes.Clone(tag), next: begin()}
+	d.login = &login{tag: bytes.Clone(tag), next: next}
 	switch {
 	case !hasInitial:
 		return d.advance(dst, nil)
@@ -115,6 +115,17 @@ func (d *dialogue) authenticate(dst, tag, argument []byte) []byte {
 		return d.advance(dst, []byte{})
 	}
 	return d.respond(dst, initial)
+}
+
+// exchange begins one; nil: it is not known.
+func (d *dialogue) exchange(name string) exchange {
+	if begin, ok := exchanges[name]; ok {
+		return begin()
+	}
+	if name == "GSSAPI" && d.service != nil {
+		return d.gssapi()
+	}
+	return nil
 }
 
 // respond takes a line that is part of a login.

@@ -14,11 +14,16 @@ import (
 // tagged answer and what the lines were.
 func logIn(t *testing.T, m sasl.Mechanism, initialToo bool) (answer string, said []kind) {
 	t.Helper()
-	var d dialogue
-	x := m.New(sasl.Params{Service: "imap", Host: "127.0.0.1"})
+	return logInBy(t, new(dialogue), m.New(params), m.Name(), initialToo)
+}
+
+var params = sasl.Params{Service: "imap", Host: "127.0.0.1"}
+
+func logInBy(t *testing.T, d *dialogue, x sasl.Exchange, name string, initialToo bool) (answer string, said []kind) {
+	t.Helper()
 	encode := base64.StdEncoding.EncodeToString
 	step := settle(t, first(x.Start()))
-	line := "t AUTHENTICATE " + m.Name()
+	line := "t AUTHENTICATE " + name
 	if step.Response != nil && initialToo {
 		line += " " + encode(step.Response)
 	}
@@ -89,7 +94,8 @@ func TestLogin(t *testing.T) {
 			})
 		}
 	}
-	if got, want := len(mechanisms(Password)), strings.Count(capabilities, "AUTH="); got != want || got != len(exchanges) {
+	const withGSSAPI = 1 // whose tests are in a file of their own
+	if got, want := len(mechanisms(Password)), strings.Count(capabilities, "AUTH=")-withGSSAPI; got != want || got != len(exchanges) {
 		t.Errorf("all that is offered is tested: %d of %d and %d", got, want, len(exchanges))
 	}
 }

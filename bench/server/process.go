@@ -13,6 +13,7 @@ import (
 type Status struct {
 	Addr       netip.AddrPort
 	CA         string // PEM of the certificate that vouches for a server with TLS
+	CCache     string // base64 of a credential cache with a ticket for a server without
 	Answered   int64  // command lines, but for those of logins by AUTHENTICATE
 	Logins     int64  // by AUTHENTICATE, with a proof that was right
 	Handshakes int64  // of TLS, completed, those that resumed a session among them

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/imclient/imclient/sasl/krbtest"
 )
 
 // Server is one listening socket and its connections, all served by the
@@ -14,9 +16,11 @@ import (
 type Server struct {
 	epoll, listener int
 	addr            netip.AddrPort
+	service         *krbtest.Service
+	ccache          string // in base64
 	events          []unix.EpollEvent
 	sessions        map[int32]*session
-	in, out         []byte // of the connection whose turn it is
+	in, out, spare  []byte // of the connection whose turn it is
 	tally
 }
 
@@ -24,7 +28,7 @@ type Server struct {
 type session struct {
 	fd int
 	dialogue
-	rest   []byte // a line that has not ended yet
+	rest   []byte // a line, or a layer's packet, that has not ended yet
 	unsent []byte // while not empty, nothing is read
 }
 
@@ -36,6 +40,9 @@ func Listen() (*Server, error) {
 		in:       make([]byte, 64<<10),
 	}
 	var err error
+	if s.service, s.ccache, err = kerberos(); err != nil {
+		return nil, err
+	}
 	if s.listener, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
@@ -60,10 +67,10 @@ func Listen() (*Server, error) {
 // Addr returns the address that the server listens on.
 func (s *Server) Addr() netip.AddrPort { return s.addr }
 
-// Status returns the address and the counts so far. It may be called on another
-// goroutine; an answer is counted before it can be read.
+// Status returns the address, the ticket and the counts so far. It may be called on
+// another goroutine; an answer is counted before it can be read.
 func (s *Server) Status() Status {
-	return Status{Addr: s.addr, Answered: s.answered.Load(), Logins: s.logins.Load()}
+	return Status{Addr: s.addr, CCache: s.ccache, Answered: s.answered.Load(), Logins: s.logins.Load()}
 }
 
 // Serve answers until the kernel refuses something that it should not.
@@ -117,7 +124,7 @@ func (s *Server) accept() error {
 		if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
 			return os.NewSyscallError("setsockopt", err)
 		}
-		ss := &session{fd: fd}
+		ss := &session{fd: fd, dialogue: dialogue{service: s.service}}
 		s.sessions[int32(fd)] = ss
 		if err := s.watch(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN); err != nil {
 			return err
@@ -144,20 +151,43 @@ func (s *Server) turn(ss *session) error {
 	}
 	input := s.in[:kept+n]
 	s.out = s.out[:0]
-	for {
-		line, after, found := bytes.Cut(input, []byte("\n"))
-		if !found {
-			break
-		}
-		s.out = ss.answer(s.out, bytes.TrimSuffix(line, []byte("\r")))
-		s.add(ss.said)
-		input = after
+	if ss.layer == nil {
+		input = s.lines(ss, input)
+	} else if input, err = s.packets(ss, input); err != nil {
+		return s.end(ss)
 	}
 	if len(input) == len(s.in) {
 		return fmt.Errorf("server: a line of more than %d bytes", len(s.in))
 	}
 	ss.rest = append(ss.rest[:0], input...)
 	return s.send(ss, s.out)
+}
+
+// lines answers each, and returns what comes behind the last.
+func (s *Server) lines(ss *session, input []byte) (rest []byte) {
+	for {
+		line, after, found := bytes.Cut(input, []byte("\n"))
+		if !found {
+			return input
+		}
+		s.out = ss.answer(s.out, bytes.TrimSuffix(line, []byte("\r")))
+		s.add(ss.said)
+		input = after
+	}
+}
+
+// packets does the same where a layer has begun. What is wrong with it is for the client
+// to notice.
+func (s *Server) packets(ss *session, input []byte) (rest []byte, err error) {
+	l := ss.layer
+	if rest, err = l.open(input); err != nil {
+		return nil, err
+	}
+	l.text = l.text[:copy(l.text, s.lines(ss, l.text))]
+	clear := s.out
+	s.out, err = l.seal(s.spare[:0], clear)
+	s.spare = clear
+	return rest, err
 }
 
 // send writes out, or keeps what the socket does not take and waits for it.

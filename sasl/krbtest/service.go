@@ -84,9 +84,14 @@ func keyLength(etype int32) int {
 	return 16
 }
 
-// WriteCCache writes a credential cache, format 4, with tickets of one client, for
+// WriteCCache writes a credential cache with tickets of one client, for
 // KerberosOptions.CCache of package sasl.
 func WriteCCache(path string, tickets ...*Ticket) error {
+	return os.WriteFile(path, CCache(tickets...), 0o600)
+}
+
+// CCache is the contents of such a cache, format 4.
+func CCache(tickets ...*Ticket) []byte {
 	b := []byte{5, 4, 0, 0}
 	b = appendPrincipal(b, tickets[0].client)
 	for _, t := range tickets {
@@ -106,7 +111,7 @@ func WriteCCache(path string, tickets ...*Ticket) error {
 		b = append(b, 0, 0, 0, 0) // authorization data
 		b = appendData(appendData(b, t.DER), nil)
 	}
-	return os.WriteFile(path, b, 0o600)
+	return b
 }
 
 func appendPrincipal(b []byte, name types.PrincipalName) []byte {
