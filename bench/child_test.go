@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -109,14 +110,28 @@ func (s *serverProcess) done(tb testing.TB) server.Status {
 // forFleet returns what a fleet is told of the server.
 func (s *serverProcess) forFleet(tb testing.TB) fleet.Server {
 	tb.Helper()
-	if s.last.CA == "" {
-		return fleet.Server{Addr: s.last.Addr}
-	}
-	file := filepath.Join(tb.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, []byte(s.last.CA), 0o600); err != nil {
+	ccache, err := base64.StdEncoding.DecodeString(s.last.CCache)
+	if err != nil {
 		tb.Fatal(err)
 	}
-	return fleet.Server{Addr: s.last.Addr, CA: file}
+	return fleet.Server{
+		Addr:   s.last.Addr,
+		CA:     fileOf(tb, "ca.pem", []byte(s.last.CA)),
+		CCache: fileOf(tb, "ccache", ccache),
+	}
+}
+
+// fileOf returns the path of a file that lives as long as tb; "": it would be empty.
+func fileOf(tb testing.TB, name string, contents []byte) string {
+	tb.Helper()
+	if len(contents) == 0 {
+		return ""
+	}
+	path := filepath.Join(tb.TempDir(), name)
+	if err := os.WriteFile(path, contents, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
 }
 
 // fleetProcess is one side of a race.

@@ -13,6 +13,12 @@
 //	goimap  emersion/go-imap v2, two goroutines a connection (up to 100 connections,
 //	        1,000 for memory); for logins with the mechanisms of emersion/go-sasl
 //
+// behind a login by GSSAPI, with a ticket that the server has made for itself:
+//
+//	nolayer    this library, without a security layer
+//	integrity  with the layer that signs, by aes256-cts-hmac-sha1-96
+//	privacy    with the one that encrypts, too
+//
 // and in TLS, with a server of its own kind, which has a goroutine for each
 // connection:
 //

@@ -16,6 +16,7 @@ import (
 	"github.com/imclient/imclient/bench/server"
 	"github.com/imclient/imclient/bench/storm"
 	"github.com/imclient/imclient/bench/tlsfloor"
+	"github.com/imclient/imclient/sasl"
 )
 
 // roleEnv makes this binary, when it runs itself again, a server or a side.
@@ -37,11 +38,14 @@ var loopRoles = map[string]func() loops.Side{
 
 // fleets are the sides that a race can have, by name.
 var fleets = map[string]func() fleet.Fleet{
-	"ours":     func() fleet.Fleet { return new(ours.Fleet) },
-	"floor":    func() fleet.Fleet { return new(floor.Fleet) },
-	"goimap":   func() fleet.Fleet { return new(goimap.Fleet) },
-	"tls":      func() fleet.Fleet { return new(ours.Fleet) },
-	"tlsfloor": func() fleet.Fleet { return new(tlsfloor.Fleet) },
+	"ours":      func() fleet.Fleet { return new(ours.Fleet) },
+	"floor":     func() fleet.Fleet { return new(floor.Fleet) },
+	"goimap":    func() fleet.Fleet { return new(goimap.Fleet) },
+	"tls":       func() fleet.Fleet { return new(ours.Fleet) },
+	"nolayer":   func() fleet.Fleet { return &ours.Fleet{Prot: sasl.ProtNone} },
+	"integrity": func() fleet.Fleet { return &ours.Fleet{Prot: sasl.ProtIntegrity} },
+	"privacy":   func() fleet.Fleet { return &ours.Fleet{Prot: sasl.ProtPrivacy} },
+	"tlsfloor":  func() fleet.Fleet { return new(tlsfloor.Fleet) },
 }
 
 // serverOf returns the role of the server that a side needs.

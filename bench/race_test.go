@@ -30,6 +30,7 @@ type side struct {
 	name   string
 	role   string
 	conns  int
+	verb   fleet.Verb // "": the race's
 	server *serverProcess
 	fleet  fleetProcess
 	costs  []fleet.Cost // of its turns
@@ -49,7 +50,8 @@ func (s *side) start(tb testing.TB) {
 	tb.Helper()
 	s.server, s.fleet = startServer(tb, serverOf(s.role)), startFleet(tb, s.role)
 	s.fleet.do(tb, fleet.Request{Op: fleet.OpOpen, Server: s.server.forFleet(tb), Conns: s.conns, Profile: profile(tb, s.name+".cpu")})
-	if got, want := s.server.done(tb).Answered, int64(2*s.conns); got < want {
+	did := s.server.done(tb)
+	if got, want := did.Answered+did.Logins, int64(2*s.conns); got < want {
 		tb.Fatalf("%s logged in and selected with %d commands, not %d", s.name, got, want)
 	}
 }
@@ -126,6 +128,9 @@ func (r *race) takeTurns(tb testing.TB, rounds int, verb fleet.Verb, depth, tota
 
 func (s *side) turn(tb testing.TB, verb fleet.Verb, depth, total int) fleet.Cost {
 	tb.Helper()
+	if s.verb != "" {
+		verb = s.verb
+	}
 	job := fleet.Job{Verb: verb, Depth: depth, Batches: fleet.Batches(total, s.conns, depth)}
 	cost := s.fleet.do(tb, fleet.Request{Op: fleet.OpRun, Job: job}).Cost
 	if got, want := s.server.done(tb), counts(verb, cost.Commands); got != want {

@@ -28,8 +28,9 @@ type Fleet interface {
 
 // Server is what a fleet knows of its server.
 type Server struct {
-	Addr netip.AddrPort
-	CA   string // a PEM file with whom to trust; "" without TLS
+	Addr   netip.AddrPort
+	CA     string // a PEM file with whom to trust; "" without TLS
+	CCache string // a credential cache with a ticket for it; "" with TLS
 }
 
 // Verb is the command that a job consists of.

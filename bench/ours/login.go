@@ -9,11 +9,12 @@ import (
 )
 
 // mechanisms are all with which the server lets us in.
-func mechanisms() map[string][]sasl.Mechanism {
+func mechanisms(s fleet.Server) map[string][]sasl.Mechanism {
 	secret := []byte(fleet.Password)
 	p := sasl.Static(sasl.Credentials{Username: fleet.User(0), Password: secret, Token: secret})
+	gssapi := sasl.GSSAPI(sasl.NewKerberos(sasl.KerberosOptions{CCache: s.CCache}))
 	byName := map[string][]sasl.Mechanism{}
-	for _, m := range append(sasl.All(p), sasl.Anonymous("trace")) {
+	for _, m := range append(sasl.All(p), sasl.Anonymous("trace"), gssapi) {
 		byName[m.Name()] = []sasl.Mechanism{m}
 	}
 	return byName

@@ -18,6 +18,8 @@ import (
 
 // Fleet is our side of a benchmark. Its zero value is ready to Open.
 type Fleet struct {
+	Prot sasl.Prot // of connections, that have logged in by GSSAPI; 0: by LOGIN
+
 	server fleet.Server
 	dialer conn.Dialer
 	loop   *reactor.Loop
@@ -50,7 +52,7 @@ func (f *Fleet) Open(s fleet.Server, n int) (err error) {
 	if s.CA != "" {
 		f.dialer.ImplicitTLS, f.dialer.TLS = true, &tlsup.Policy{Files: tlsup.Files{CA: s.CA}}
 	}
-	f.mechs = mechanisms()
+	f.mechs = mechanisms(s)
 	f.agents = make([]agent, n)
 	return f.each(func(i int) {
 		f.connect(&f.dialer, func(c *conn.Client, err error) {
@@ -83,7 +85,16 @@ func (a *agent) enter(user string) {
 		conn.Callback{Keyword: "BYE", Proc: ignore, Rock: a},
 	)
 	selects := func() { a.exchange(a.fleet.done, "SELECT %s", "INBOX") }
-	a.exchange(selects, "LOGIN %s %p", user, fleet.Password)
+	f := a.fleet
+	if f.Prot == 0 {
+		a.exchange(selects, "LOGIN %s %p", user, fleet.Password)
+		return
+	}
+	f.check(a.client.AuthenticateAsync(f.mechs["GSSAPI"], "imap", "", f.Prot, func(err error) {
+		if f.check(err); err == nil {
+			selects()
+		}
+	}))
 }
 
 func ignore(*conn.Client, any, *conn.Reply) {}
