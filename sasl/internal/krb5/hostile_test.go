@@ -2,196 +2,288 @@ package krb5
 
 import (
 	"bytes"
-	"runtime"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/jcmturner/gokrb5/v8/types"
 )
 
-// parsers are those of binary files, with what each takes of a file: how often the
-// bytes can be cut so that they are whole.
-var parsers = []struct {
-	name  string
-	files func(testing.TB) map[string][]byte
-	parse func(t testing.TB, data []byte) (what string)
-	// parts is in how many places a file may end.
-	parts map[string]int
-}{
-	{"ccache", ccacheFiles, checkCCache, map[string]int{
-		// behind the principal, and each credential; one of them is an entry of MIT's configuration
-		"v1.ccache": 5, "v2.ccache": 5, "v3.ccache": 5, "v4.ccache": 5, "addresses.ccache": 3, "offset.ccache": 3,
-	}},
-	{"keytab", keytabFiles, checkKeytab, map[string]int{
-		"service.keytab": 7, "holes.keytab": 19, // with 6 holes
-		"kvno.keytab": 4,
-	}},
+// asFixture is an AS exchange that has sent its request, and the answer.
+func asFixture(t testing.TB) (x *asExchange, rep []byte) {
+	k := newKDC(t)
+	k.preauth = false
+	o := byKeytab(t, k, k.conf("", mailInHome))
+	f := New(o)
+	config := must(LoadConfig(o.Config, o.Getenv))
+	keytab := must(LoadKeytab(Setting{Value: o.Keytab}))
+	client := must(Parse("alice@" + testRealm))
+	x = &asExchange{asker: f.asker(config), client: client, secret: &keytabSecret{keytab: keytab, all: keytab.Keys(client)}, ours: []int32{aes256SHA1}, etypes: []int32{aes256SHA1}}
+	return x, k.reply(&question{}, must(x.request(context.Background())))
 }
 
-// checkCCache parses and sees that what was taken is sound.
-func checkCCache(t testing.TB, data []byte) (what string) {
-	c, what := parseCCache(data)
-	if (c == nil) != (what != "") {
-		t.Fatalf("a cache or an error: %v, %q", c, what)
-	}
-	if c == nil {
-		return what
-	}
-	for i := range c.Tickets {
-		ticket := &c.Tickets[i]
-		if want := keyLength(ticket.Key.KeyType); want > 0 && want != len(ticket.Key.KeyValue) {
-			t.Fatalf("a key of type %d has %d bytes, not %d", ticket.Key.KeyType, want, len(ticket.Key.KeyValue))
-		}
-		if len(ticket.DER) > 0 && !within(data, ticket.DER) || ticket.End.IsZero() {
-			t.Fatal("a ticket is in the file's bytes, and ends")
-		}
-		if found := c.Last(ticket.Server); found != nil && found.End.Before(ticket.End) && ticket.Client.Equal(c.Principal) {
-			t.Fatal("the last one ends last")
-		}
-	}
-	return ""
+func tgsFixture(t testing.TB) (x *tgsExchange, rep []byte) {
+	k := newKDC(t)
+	o := byKeytab(t, k, k.conf("", mailInHome))
+	x = &tgsExchange{asker: New(o).asker(must(LoadConfig(o.Config, o.Getenv))), tgt: k.tgt("alice@"+testRealm, time.Now(), time.Hour, 0)}
+	return x, k.reply(&question{}, must(x.request(Service("imap", "mail.test", testRealm))))
 }
 
-func checkKeytab(t testing.TB, data []byte) (what string) {
-	keys, what := parseKeytab(data)
-	if what != "" {
-		return what
-	}
-	k := Keytab{keys: keys}
-	n := 0
-	for _, p := range k.Principals() {
-		for _, key := range k.Keys(p) {
-			if want := keyLength(key.Key.KeyType); want > 0 && want != len(key.Key.KeyValue) {
-				t.Fatalf("a key of type %d has %d bytes, not %d", key.Key.KeyType, len(key.Key.KeyValue), want)
+// TestEveryCutAndAlteredByte: a reply of which anything is missing or other is none,
+// or it gives the very ticket, where nothing was altered but what only the service can
+// read (its part of the ticket), or what says nothing (types of names, hints for keys).
+func TestEveryCutAndAlteredByte(t *testing.T) {
+	as, asRep := asFixture(t)
+	tgs, tgsRep := tgsFixture(t)
+	for _, c := range []struct {
+		name  string
+		rep   []byte
+		judge func([]byte) (*Ticket, error)
+	}{
+		{"AS-REP", asRep, func(b []byte) (*Ticket, error) {
+			as.ticket = nil
+			_, err := as.judge(context.Background(), endpoint{}, b)
+			return as.ticket, err
+		}},
+		{"TGS-REP", tgsRep, func(b []byte) (*Ticket, error) {
+			_, err := tgs.judge(b)
+			return tgs.ticket, err
+		}},
+	} {
+		honest, err := c.judge(c.rep)
+		if err != nil {
+			t.Fatal(c.name, err)
+		}
+		for i := range c.rep {
+			if _, err := c.judge(c.rep[:i]); err == nil {
+				t.Fatalf("%s cut at %d is taken", c.name, i)
 			}
-			n++
 		}
-	}
-	if n != len(keys) {
-		t.Fatalf("each key is somebody's: %d of %d", n, len(keys))
-	}
-	return ""
-}
-
-// within tells whether part is memory of whole, cut so that append copies it.
-func within(whole, part []byte) bool {
-	for i := range whole {
-		if &whole[i] == &part[0] {
-			return i+len(part) <= len(whole) && cap(part) == len(part)
+		if _, err := c.judge(append(bytes.Clone(c.rep), 0)); err == nil {
+			t.Errorf("%s with something behind it is taken", c.name)
 		}
-	}
-	return false
-}
-
-// A file that is cut is an error, or has fewer entries where it is cut between two.
-func TestCut(t *testing.T) {
-	for _, p := range parsers {
-		for name, data := range p.files(t) {
-			whole := 0
-			for n := range len(data) + 1 {
-				if p.parse(t, data[:n:n]) == "" {
-					whole++
+		inTicket := bytes.Index(c.rep, honest.DER)
+		var clear clearTicket
+		if err := parseDER(honest.DER, &clear, application(tagTicket)); err != nil {
+			t.Fatal(err)
+		}
+		cipher := bytes.Index(c.rep, clear.Enc.Cipher)
+		harmless := 0
+		for i := range c.rep {
+			for _, mask := range []byte{0x01, 0x20, 0xff} {
+				altered := bytes.Clone(c.rep)
+				altered[i] ^= mask
+				ticket, err := c.judge(altered)
+				if err != nil {
+					continue
+				}
+				harmless++
+				want := *honest
+				if i >= inTicket && i < inTicket+len(honest.DER) {
+					want.DER = altered[inTicket : inTicket+len(honest.DER)] // see expected.ticket
+				}
+				if !sameTicket(ticket, &want) {
+					t.Errorf("%s altered at %d by %#x gives another ticket", c.name, i, mask)
 				}
 			}
-			if want := p.parts[name]; whole != want {
-				t.Errorf("%s ends in some places\n got: %d\nwant: %d", name, whole, want)
-			}
+		}
+		if limit := 3 * (len(clear.Enc.Cipher) + 80); harmless > limit || cipher < 0 {
+			t.Errorf("%s: %d of the alterations do nothing, more than %d", c.name, harmless, limit)
 		}
 	}
 }
 
-// A byte that is altered makes an error or something sound, and takes no more memory
-// than the file is worth.
-func TestAltered(t *testing.T) {
-	for _, p := range parsers {
-		for name, data := range p.files(t) {
-			refused, tries := 0, 0
-			used := allocated(func() {
-				altered := bytes.Clone(data)
-				for i, was := range data {
-					for _, now := range [...]byte{was ^ 0xff, was ^ 0x80, was ^ 1, 0, 0x7f, 0xff, was + 1, was - 1} {
-						altered[i] = now
-						tries++
-						if p.parse(t, altered) != "" {
-							refused++
-						}
+func sameTicket(a, b *Ticket) bool {
+	return a.Client.Equal(b.Client) && a.Server.Equal(b.Server) && bytes.Equal(a.DER, b.DER) &&
+		a.Key.KeyType == b.Key.KeyType && bytes.Equal(a.Key.KeyValue, b.Key.KeyValue) && a.Flags == b.Flags &&
+		a.AuthTime.Equal(b.AuthTime) && a.Start.Equal(b.Start) && a.End.Equal(b.End) && a.RenewTill.Equal(b.RenewTill)
+}
+
+// A KRB-ERROR is nobody's word: of each that is cut or altered there comes an error, or
+// the ticket after all.
+func TestEveryAlteredError(t *testing.T) {
+	k := newKDC(t)
+	o := byKeytab(t, k, k.conf("", mailInHome, "tcp/"+k.addr))
+	var length int
+	for i := 0; i == 0 || i < 2*length; i++ {
+		k.setScript(func(q *question, honest []byte) verdict {
+			if len(q.req.PAData) == 0 {
+				length = len(honest)
+				if i < length {
+					honest = honest[:i]
+				} else {
+					honest[i-length] ^= byte(1 + i%255)
+				}
+			}
+			return honestly(honest)
+		})
+		f := New(o)
+		f.timeout, f.stagger = time.Hour, time.Hour
+		ticket, err := f.Ticket(context.Background(), "imap", "mail.test")
+		if kind := kindOf(t, err); err == nil {
+			k.checkTicket(t, ticket, "alice@"+testRealm, "imap/mail.test@"+testRealm)
+		} else if i < length && kind != BadReply && kind != NoKDC {
+			t.Errorf("cut at %d: %v", i, err)
+		}
+	}
+	if length == 0 {
+		t.Error("no error came")
+	}
+}
+
+// The KDC itself lies, with the right key.
+func TestLies(t *testing.T) {
+	mallory := must(Parse("mallory@" + testRealm))
+	for name, c := range map[string]struct {
+		lie  func(l *lies)
+		says string
+	}{
+		"nonce":           {func(l *lies) { l.enc.nonce++ }, "it answers another request"},
+		"negative nonce":  {func(l *lies) { l.enc.nonce = -l.enc.nonce }, "it answers another request"},
+		"client":          {func(l *lies) { l.client = mallory }, "it is for mallory@HOME.TEST, not for alice@HOME.TEST"},
+		"client's realm":  {func(l *lies) { l.client.Realm = "OTHER" }, "it is for alice@OTHER"},
+		"server":          {func(l *lies) { l.enc.server.Names = []string{"imap", "evil.test"} }, "imap/evil.test@HOME.TEST, where one for"},
+		"server's realm":  {func(l *lies) { l.enc.server.Realm = "OTHER" }, "@OTHER, where one for"},
+		"outer server":    {func(l *lies) { l.ticket = bytes.Replace(l.ticket, []byte(testRealm), []byte("HOME.TESU"), 1) }, "its ticket says"},
+		"type of the key": {func(l *lies) { l.enc.key = types.EncryptionKey{KeyType: rc4HMAC, KeyValue: make([]byte, 16)} }, "was not asked for: rc4-hmac"},
+		"unknown type":    {func(l *lies) { l.enc.key.KeyType = 99 }, "was not asked for: encryption type 99"},
+		"short key":       {func(l *lies) { l.enc.key.KeyValue = l.enc.key.KeyValue[:31] }, "length"},
+		"no key":          {func(l *lies) { l.enc.key.KeyValue = nil }, "length"},
+		"ended":           {func(l *lies) { l.enc.end = l.enc.auth.Add(-time.Second) }, "has ended already"},
+		"begins late":     {func(l *lies) { l.enc.start = l.enc.auth.Add(6 * time.Minute) }, "begins only at"},
+		"invalid":         {func(l *lies) { l.enc.flags |= FlagInvalid }, "not valid yet"},
+		"usage":           {func(l *lies) { l.usage = 1000 }, ""},
+		"kind":            {func(l *lies) { l.kind = 21 - l.kind + 3 }, ""},
+		"much padata":     {func(l *lies) { l.padata = derPAData(make([]paData, maxPAData+1)...) }, "more pre-authentication data"},
+		"many names":      {func(l *lies) { l.client.Names = make([]string, maxNames+1) }, "a name in it is none"},
+		"no name":         {func(l *lies) { l.client.Names = nil }, "a name in it is none"},
+		"long name":       {func(l *lies) { l.client.Names = []string{strings.Repeat("x", maxNameLen+1)} }, "a name in it is none"},
+		"no ticket":       {func(l *lies) { l.ticket = derSequence() }, "the ticket in it is malformed"},
+		"two tickets":     {func(l *lies) { l.ticket = append(bytes.Clone(l.ticket), l.ticket...) }, "the ticket in it is more follows"},
+	} {
+		for _, of := range []byte{msgASRep, msgTGSRep} {
+			k := newKDC(t)
+			f := New(byKeytab(t, k, k.conf("", mailInHome, "tcp/"+k.addr)))
+			f.timeout, f.stagger = time.Hour, time.Hour
+			k.set(func() {
+				k.lie = func(l *lies) {
+					if l.kind == of {
+						c.lie(l)
 					}
-					altered[i] = was
 				}
 			})
-			if refused == 0 || refused == tries {
-				t.Errorf("%s: some are refused: %d of %d", name, refused, tries)
-			}
-			if most := uint64(tries) * proportion(len(data)); used > most {
-				t.Errorf("%s: memory goes with the file's size\n got: %d bytes for %d files\nwant: at most %d", name, used, tries, most)
+			_, err := f.Ticket(context.Background(), "imap", "mail.test")
+			kind := kindOf(t, err)
+			if kind != BadReply && !(name == "usage" && of == msgASRep && kind == WrongPassword) {
+				t.Errorf("%s in %d: %v", name, of, err)
+			} else if !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s in %d: %v\ndoes not say: %s", name, of, err, c.says)
 			}
 		}
 	}
 }
 
-// proportion is what a file of n bytes may take to read, what append leaves behind
-// included: names and tickets are larger in memory than their shortest forms in the
-// file.
-func proportion(n int) uint64 { return 1<<13 + 32*uint64(n) }
-
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
+// A reply to an earlier request, or one that comes twice, is passed over: the right one
+// follows.
+func TestReplayedAndRepeated(t *testing.T) {
+	k := newKDC(t)
+	o := byKeytab(t, k, k.conf("", mailInHome, "udp/"+k.addr))
+	old := make(map[int][]byte)
+	k.setScript(func(q *question, honest []byte) verdict {
+		if !isError(honest) {
+			if old[q.kind] == nil {
+				old[q.kind] = honest
+			}
+			return verdict{send: [][]byte{old[q.kind], honest, honest}}
+		}
+		return honestly(honest)
+	})
+	for range 3 {
+		f := New(o)
+		f.timeout, f.stagger = time.Hour, time.Hour
+		ticket, err := f.Ticket(context.Background(), "imap", "mail.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.checkTicket(t, ticket, "alice@"+testRealm, "imap/mail.test@"+testRealm)
+	}
 }
 
-// Numbers of the file that promise more than follows are refused before anything is
-// made of them; what really has that many small parts costs in proportion.
-func TestPromises(t *testing.T) {
-	most := func(n int, parts ...string) []byte {
-		return []byte(parts[0] + string(bytes.Repeat([]byte(parts[1]), n)))
+// What nobody has signed never makes us send anything weaker than was configured.
+func TestNothingWeaker(t *testing.T) {
+	info := func(etype int32, salt string, params []byte) paData {
+		entry := [][]byte{derField(0, derInteger(int64(etype))), derField(1, derText(salt))}
+		if params != nil {
+			entry = append(entry, derField(2, derOctets(params)))
+		}
+		return paData{paETypeInfo2, derSequence(derSequence(entry...))}
 	}
-	for _, tc := range []struct {
-		name  string
-		parse func(testing.TB, []byte) string
-		data  []byte
-		good  bool
+	iterations := func(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+	for name, c := range map[string]struct {
+		list []paData
+		kind Kind
 	}{
-		{"components", checkCCache, []byte("\x05\x03\x00\x00\x00\x01\xff\xff\xff\xff\x00\x00\x00\x01A"), false},
-		{"realm", checkCCache, []byte("\x05\x03\x00\x00\x00\x01\x00\x00\x00\x01\xff\xff\xff\xffA"), false},
-		{"header", checkCCache, []byte("\x05\x04\xff\xff\x00\x01"), false},
-		{"no component at all", checkCCache, []byte("\x05\x01\x00\x00\x00\x00\x00\x00\x00\x00"), false},
-		{"as many components as can be", checkCCache, most(256, "\x05\x03\x00\x00\x00\x01\x00\x00\x01\x00\x00\x00\x00\x00", "\x00\x00\x00\x00"), true},
-		{"more components", checkCCache, most(257, "\x05\x03\x00\x00\x00\x01\x00\x00\x01\x01\x00\x00\x00\x00", "\x00\x00\x00\x00"), false},
-		{"entries of nothing", checkCCache, most(1<<11, "\x05\x03\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00", nothing), true},
-		{"keytab components", checkKeytab, []byte("\x05\x02\x00\x00\x00\x08\xff\xff\x00\x01A\x00\x00\x00"), false},
-		{"keytab holes", checkKeytab, most(1<<12, "\x05\x02", "\xff\xff\xff\xffx"), true},
-		{"keytab entries", checkKeytab, most(1<<11, "\x05\x02", "\x00\x00\x00\x11"+string(make([]byte, 17))), true},
+		"rc4 alone":           {[]paData{{paEncTimestamp, nil}, info(rc4HMAC, "", nil)}, EncType},
+		"rc4 by ETYPE-INFO":   {[]paData{{paEncTimestamp, nil}, {paETypeInfo, derSequence(derSequence(derField(0, derInteger(rc4HMAC))))}}, EncType},
+		"DES":                 {[]paData{{paEncTimestamp, nil}, info(3, "", nil)}, EncType},
+		"one iteration":       {[]paData{{paEncTimestamp, nil}, info(aes256SHA1, "", iterations(1))}, BadReply},
+		"4095 iterations":     {[]paData{{paEncTimestamp, nil}, info(aes256SHA1, "", iterations(4095))}, BadReply},
+		"4096 of SHA-2":       {[]paData{{paEncTimestamp, nil}, info(aes256SHA384, "", iterations(4096))}, BadReply},
+		"2^32 iterations":     {[]paData{{paEncTimestamp, nil}, info(aes256SHA1, "", iterations(0))}, BadReply},
+		"many iterations":     {[]paData{{paEncTimestamp, nil}, info(aes256SHA1, "", iterations(maxIterations+1))}, BadReply},
+		"most iterations":     {[]paData{{paEncTimestamp, nil}, info(aes256SHA1, "", iterations(1<<32-1))}, BadReply},
+		"parameters of three": {[]paData{{paEncTimestamp, nil}, info(aes256SHA1, "", make([]byte, 3))}, BadReply},
+		"a long salt":         {[]paData{{paEncTimestamp, nil}, info(aes256SHA1, strings.Repeat("x", 2000), nil)}, BadReply},
+		"a long old salt":     {[]paData{{paEncTimestamp, nil}, {paPWSalt, make([]byte, 2000)}}, BadReply},
+		"a broken list":       {[]paData{{paEncTimestamp, nil}, {paETypeInfo2, []byte{0x30, 0x82}}}, BadReply},
+		"many types":          {[]paData{{paEncTimestamp, nil}, {paETypeInfo2, derSequence(bytes.Repeat(derSequence(derField(0, derInteger(18))), maxETypes+1))}}, BadReply},
+		"no timestamp":        {[]paData{{16, nil}, {138, nil}, info(aes256SHA1, "", nil)}, Refused},
+		"nothing":             {nil, Refused},
+		"much of it":          {make([]paData, maxPAData+1), BadReply},
 	} {
-		if what := tc.parse(t, tc.data); (what == "") != tc.good {
-			t.Errorf("%s: good: %t\n got: %q", tc.name, tc.good, what)
-		}
-		used := allocated(func() {
-			parseCCache(tc.data)
-			parseKeytab(tc.data)
+		k := newKDC(t)
+		o := byPassword(k.conf("default_tkt_enctypes = aes256-cts aes256-sha2", mailInHome, "tcp/"+k.addr))
+		k.setScript(func(q *question, honest []byte) verdict {
+			return honestly(k.refuse(codePreauthRequired, q, derPAData(c.list...)))
 		})
-		if most := proportion(len(tc.data)); used > most {
-			t.Errorf("%s: memory goes with the file's size\n got: %d bytes for %d\nwant: at most %d", tc.name, used, len(tc.data), most)
+		f := New(o)
+		f.timeout, f.stagger = time.Hour, time.Hour
+		_, err := f.Ticket(context.Background(), "imap", "mail.test")
+		if kindOf(t, err) != c.kind {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := k.count(msgASReq); n != 1 {
+			t.Errorf("%s: %d requests", name, n)
+		}
+		if strings.Contains(fmt.Sprint(err), testPassword) {
+			t.Errorf("%s: the error has the password", name)
 		}
 	}
 }
 
-// nothing is the shortest credential: two names without a realm, no key, one time so
-// that it counts, no addresses, no data, no ticket.
-var nothing = string(make([]byte, 2*12+4+4+4+4)) + "\x00\x00\x00\x01" + string(make([]byte, 4+1+4+4+4+4+4))
-
-func FuzzCCache(f *testing.F) {
-	for _, data := range ccacheFiles(f) {
-		f.Add(data)
+// An AS-REP may say, too, how the password becomes the key: it is not believed more, nor
+// for any number of times.
+func TestKeysDerivedAreBounded(t *testing.T) {
+	k := newKDC(t)
+	k.preauth = false
+	o := byPassword(k.conf("", mailInHome, "udp/"+k.addr))
+	derived := 0
+	o.Limit = func(_ context.Context, compute func()) error { derived++; compute(); return nil }
+	k.set(func() {
+		k.lie = func(l *lies) {
+			salt := make([]byte, 8)
+			rand.Read(salt)
+			l.padata = derPAData(paData{paPWSalt, salt})
+		}
+	})
+	if _, err := New(o).Ticket(context.Background(), "imap", "mail.test"); kindOf(t, err) != WrongPassword {
+		t.Error(err)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) { checkCCache(t, data) })
-}
-
-func FuzzKeytab(f *testing.F) {
-	for _, data := range keytabFiles(f) {
-		f.Add(data)
+	if derived > maxDerived {
+		t.Errorf("%d keys were derived", derived)
 	}
-	b := newKeytab(1)
-	b.keytabEntry(Principal{Names: []string{"a"}, Realm: "A"}, 1, 70000, 17, "0123456789abcdef")
-	f.Add(b.b)
-	f.Fuzz(func(t *testing.T, data []byte) { checkKeytab(t, data) })
 }

@@ -38,6 +38,18 @@ type testKDC struct {
 	alias    map[string]string // "imap/host@REALM" to the name that it has there
 	counts   map[int]int       // requests by type
 	script   func(q *question, honest []byte) verdict
+	lie      func(l *lies) // of a ticket, where it is the KDC itself that lies
+}
+
+// lies are all that can be said in a reply, the truth before a lie.
+type lies struct {
+	kind   byte
+	client Principal
+	enc    encFields
+	ticket []byte
+	padata []byte
+	key    types.EncryptionKey
+	usage  uint32
 }
 
 // question is a request that has come.
@@ -281,7 +293,7 @@ func (k *testKDC) as(q *question) []byte {
 			return k.refuse(code, q, nil)
 		}
 		if !slices.ContainsFunc(q.req.PAData, func(p paData) bool { return p.Type == paFXCookie && string(p.Value) == "MIT1" }) {
-			k.t.Error("the cookie did not come back")
+			return k.refuse(codePreauthFailed, q, nil)
 		}
 	}
 	now := k.clock()
@@ -445,7 +457,11 @@ func (k *testKDC) issue(q *question, client, server Principal, kind byte, key ty
 	ticket := k.sealTicket(client, server, session, flags, now, end, till)
 	q.key, q.usage = key, usage
 	enc := encFields{key: session, nonce: q.body.Nonce, flags: flags, auth: now, end: end, till: till, server: server}
-	return derRep(kind, padata, client, ticket, key, usage, enc)
+	l := lies{kind, client, enc, ticket, padata, key, usage}
+	if k.lie != nil {
+		k.lie(&l)
+	}
+	return derRep(l.kind, l.padata, l.client, l.ticket, l.key, l.usage, l.enc)
 }
 
 // conf writes a krb5.conf in which the KDCs of each realm are at addrs, or else at k,

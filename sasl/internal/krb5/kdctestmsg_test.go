@@ -68,6 +68,7 @@ type encFields struct {
 	nonce           int64
 	flags           uint32
 	auth, end, till time.Time
+	start           time.Time // zero: not said
 	server          Principal
 }
 
@@ -76,8 +77,12 @@ func derRep(kind byte, padata []byte, client Principal, ticket []byte, key types
 		derField(0, derKey(enc.key.KeyType, enc.key.KeyValue)),
 		derField(1, derSequence(derSequence(derField(0, derInteger(0)), derField(1, derTime(enc.auth))))),
 		derField(2, derInteger(enc.nonce)), derField(4, derFlags(enc.flags)),
-		derField(5, derTime(enc.auth)), derField(7, derTime(enc.end)),
+		derField(5, derTime(enc.auth)),
 	}
+	if !enc.start.IsZero() {
+		fields = append(fields, derField(6, derTime(enc.start)))
+	}
+	fields = append(fields, derField(7, derTime(enc.end)))
 	if !enc.till.IsZero() {
 		fields = append(fields, derField(8, derTime(enc.till)))
 	}
