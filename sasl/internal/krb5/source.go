@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"io/fs"
 	"strings"
 	"time"
 )
@@ -85,12 +86,13 @@ func joined(none []*Error) *Error {
 		if one.Kind == Expired {
 			return one
 		}
-		what, look = append(what, one.What), append(look, one.Look)
+		why := one.What
+		if one.Err != nil && !errors.Is(one.Err, fs.ErrNotExist) {
+			why += ": " + one.Err.Error()
+		}
+		what, look = append(what, why), append(look, one.Look)
 	}
 	e.What, e.Look = strings.Join(what, ", and "), strings.Join(look, ", and ")
-	if len(none) == 1 {
-		e.Err = none[0].Err
-	}
 	return e
 }
 
