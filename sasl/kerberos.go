@@ -122,7 +122,7 @@ func (k *Kerberos) password(ctx context.Context) (principal string, password []b
 	}
 	if err := c.needPassword(principal); err != nil {
 		c.Wipe()
-		return "", nil, err
+		return "", nil, &KerberosError{Kind: KerberosNoCredentials, What: "there is no name, or no password", Look: "the provider of credentials", Err: err}
 	}
 	return principal, c.Password, nil
 }

@@ -17,13 +17,14 @@ type Options struct {
 	// Config is a list of files as in KRB5_CONFIG; "": what the environment says.
 	Config string
 	// CCache and Keytab name credentials as the environment's KRB5CCNAME and
-	// KRB5_CLIENT_KTNAME do. Where one of them is set, those are all (besides Password);
-	// else the environment's and the configuration's are tried, the cache first.
+	// KRB5_CLIENT_KTNAME do. Where one of them, or Password, is set, those are all; else
+	// the environment's and the configuration's are tried, the cache first.
 	CCache, Keytab string
 	// Principal is whose tickets; "": those of whom the cache or keytab is of.
 	Principal string
-	// Password is asked, at each login, where neither cache nor keytab has anything; nil:
-	// there is none. The password is the caller's to give away: it is overwritten.
+	// Password is asked, at each login and with the ctx of Ticket, where neither cache nor
+	// keytab has anything; nil: there is none. The password is the caller's to give away:
+	// it is overwritten.
 	Password func(ctx context.Context) (principal string, password []byte, err error)
 	// Canonicalize lets KDCs name the client and the service otherwise than we do.
 	Canonicalize bool

@@ -32,7 +32,7 @@ func (f *Fleet) source(ctx context.Context, config *Config, loaded uint64) (*sou
 	if err != nil {
 		return nil, err
 	}
-	explicit := f.o.CCache != "" || f.o.Keytab != ""
+	explicit := f.o.CCache != "" || f.o.Keytab != "" || f.o.Password != nil // and the environment may be somebody else's
 	var none []*Error
 	for _, try := range []struct {
 		on bool

@@ -40,6 +40,7 @@ func TestSourcesGiveWay(t *testing.T) {
 	if kindOf(t, err) != NoCredentials || !strings.Contains(err.Error(), ccache+" (KRB5CCNAME)") || !strings.Contains(err.Error(), keytab+" (KRB5_CLIENT_KTNAME)") {
 		t.Error(err)
 	}
+	f.o.CCache, f.o.Keytab = ccache, keytab
 	f.o.Password = func(context.Context) (string, []byte, error) { return "", nil, errors.New("nobody there") }
 	if _, err := f.Ticket(context.Background(), "imap", "mail.test"); kindOf(t, err) != NoCredentials || !strings.Contains(err.Error(), "nobody there") || !strings.Contains(err.Error(), ccache) {
 		t.Error(err)
@@ -56,6 +57,10 @@ func TestSourcesGiveWay(t *testing.T) {
 	writeCCache(t, ccache, 0, ended.Client, ended)
 	if got := client(); got != "bob" {
 		t.Error("an ended ticket does not give way", got)
+	}
+	f.o.CCache, f.o.Keytab = "", ""
+	if got := client(); got != "carol" {
+		t.Error("the environment's keytab is somebody else's, where there is a password", got)
 	}
 	os.Remove(keytab)
 	f.o.Password = nil
