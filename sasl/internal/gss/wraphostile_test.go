@@ -199,7 +199,7 @@ func TestExtraCount(t *testing.T) {
 		}
 		// The data have room for it, and what is more than the data has none.
 		seq := acceptor.tokens.(*cfx).recv.counter
-		for n := range math.MaxUint16 + 1 {
+		for n := 0; n <= math.MaxUint16; n += stride(etype, n) {
 			initiator.tokens.(*cfx).send.counter, acceptor.tokens.(*cfx).recv.counter = seq, seq
 			token := forge(t, initiator, text(20), private, extra, func(outer, inner []byte) {
 				binary.BigEndian.PutUint16(outer[extraAt:], uint16(n))
@@ -219,11 +219,20 @@ func TestExtraCount(t *testing.T) {
 	})
 }
 
+// stride is how far the next count is that is tried: one encryption type has all, for
+// what is done with counts is the same for the others.
+func stride(etype int32, count int) int {
+	if etype == aes128SHA1 || count < 600 {
+		return 1
+	}
+	return 61
+}
+
 // Tokens may be rotated by any count, also by more than they are long.
 func TestRotation(t *testing.T) {
 	eachAES(t, func(t *testing.T, etype int32, private bool, extra int) {
 		initiator, acceptor := newPair(t, etype)
-		for count := range math.MaxUint16 + 1 {
+		for count := 0; count <= math.MaxUint16; count += stride(etype, count) {
 			token := seal(t, initiator, text(40), private)
 			binary.BigEndian.PutUint16(token[rotateAt:], uint16(count))
 			rotate(token[headerLen:], count)
