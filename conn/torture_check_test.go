@@ -74,7 +74,9 @@ func (s *session) judgeSecrets() {
 			s.t.Errorf("I8: the secret stays one: told %q, held %q", told, s.login)
 		}
 		for _, p := range s.k.offered {
-			if s.how.login != "" && bytes.Contains(p, []byte(secret)) {
+			// Through TLS it is records, in memory that the server's engine may have had
+			// since, to decrypt in.
+			if s.how.login != "" && !s.how.secure() && bytes.Contains(p, []byte(secret)) {
 				s.t.Errorf("I8: what was written of it is overwritten: %q", p)
 			}
 		}
