@@ -66,8 +66,12 @@ func (s *session) judge(f fault, clean *session) {
 func (s *session) judgeSecrets() {
 	s.t.Helper()
 	told := fmt.Sprint(s.connectErr, s.waitErr, s.err, s.loginErr) + s.trace.String()
-	for _, secret := range []string{tortureSecret, loginSecret, plainLine()} {
-		if (s.how.secure() || secret == loginSecret) && bytes.Contains(s.k.wrote, []byte(secret)) {
+	secrets := []string{tortureSecret, loginSecret, plainLine()}
+	if s.how.kerberos != nil {
+		secrets = append(secrets, s.how.kerberos.key)
+	}
+	for _, secret := range secrets {
+		if (s.how.secure() || secret == loginSecret || s.how.kerberos != nil) && bytes.Contains(s.k.wrote, []byte(secret)) {
 			s.t.Errorf("I8: the secret %q is not in what was written", secret)
 		}
 		if strings.Contains(told, secret) || bytes.Contains(s.login, []byte(secret)) {

@@ -11,8 +11,10 @@ import (
 	"encoding/binary"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/imclient/imclient/sasl"
+	"github.com/imclient/imclient/sasl/krbtest"
 )
 
 // tortureLogin is how a session logs in: a mechanism, and the layer that comes of it.
@@ -23,6 +25,10 @@ const (
 	loginSCRAM     tortureLogin = "SCRAM-SHA-256"
 	loginIntegrity tortureLogin = "auth-int"
 	loginPrivacy   tortureLogin = "auth-conf"
+
+	loginGSSAPI          tortureLogin = "GSSAPI"
+	loginGSSAPIIntegrity tortureLogin = "GSSAPI integrity"
+	loginGSSAPIPrivacy   tortureLogin = "GSSAPI privacy"
 )
 
 // loginSecret is the password of the user tim, see DigestPeer.
@@ -33,13 +39,34 @@ func plainLine() string { return encoded("\x00tim\x00" + loginSecret) }
 
 func encoded(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 
-func (l tortureLogin) layered() bool { return l == loginIntegrity || l == loginPrivacy }
+func (l tortureLogin) digest() bool { return l == loginIntegrity || l == loginPrivacy }
+
+// gssapi is the layer that the server offers; 0: it is another mechanism.
+func (l tortureLogin) gssapi() byte {
+	return map[tortureLogin]byte{
+		loginGSSAPI: krbtest.None, loginGSSAPIIntegrity: krbtest.Integrity, loginGSSAPIPrivacy: krbtest.Privacy,
+	}[l]
+}
+
+func (l tortureLogin) layered() bool { return l.digest() || l.gssapi() > krbtest.None }
+
+// private layers hide what goes through them.
+func (l tortureLogin) private() bool { return l == loginPrivacy || l == loginGSSAPIPrivacy }
 
 func (l tortureLogin) name() string {
-	if l.layered() {
+	switch {
+	case l.digest():
 		return "DIGEST-MD5"
+	case l.gssapi() != 0:
+		return "GSSAPI"
 	}
 	return string(l)
+}
+
+// loginLayer is the server's end of a security layer.
+type loginLayer interface {
+	Seal(text string) string
+	Open(t testing.TB, packets string) string
 }
 
 func (l tortureLogin) offer() string { return "CAPABILITY IMAP4rev1 SASL-IR AUTH=" + l.name() }
@@ -48,16 +75,18 @@ func (l tortureLogin) offer() string { return "CAPABILITY IMAP4rev1 SASL-IR AUTH
 var loginKeys sasl.Keys
 
 // mechanism is the client's side. The provider of PLAIN answers from elsewhere.
-func (l tortureLogin) mechanism() sasl.Mechanism {
+func (w tortureWay) mechanism() sasl.Mechanism {
 	c := sasl.Credentials{Username: "tim", Password: []byte(loginSecret)}
-	switch l {
-	case loginPlain:
+	switch {
+	case w.kerberos != nil:
+		return w.kerberos.Mechanism()
+	case w.login == loginPlain:
 		return sasl.Plain(sasl.ProviderFunc(func(context.Context, sasl.Ask) (sasl.Credentials, error) {
 			own := c
 			own.Password = bytes.Clone(c.Password)
 			return own, nil
 		}))
-	case loginSCRAM:
+	case w.login == loginSCRAM:
 		return sasl.SCRAM(crypto.SHA256, sasl.Static(c), sasl.SCRAMOptions{Keys: &loginKeys})
 	}
 	return sasl.DIGESTMD5(sasl.Static(c), sasl.DigestOptions{})
@@ -115,7 +144,7 @@ func (x repeated) SSF() int        { return x.Exchange.(sasl.Layered).SSF() }
 
 func (s *session) authenticate() {
 	s.sending = true
-	mechs := []sasl.Mechanism{repeatable{s.how.login.mechanism(), s}}
+	mechs := []sasl.Mechanism{repeatable{s.how.mechanism(), s}}
 	err := s.client.AuthenticateAsync(mechs, "imap", "", sasl.ProtAny, func(err error) {
 		s.called()
 		s.loggedIn++
@@ -146,7 +175,7 @@ func (s *session) judgeLogin() {
 			}
 		}
 	}
-	if s.how.login.layered() && bytes.Contains(s.k.wrote, []byte("NOOP")) == (s.how.login == loginPrivacy) && !s.how.secure() && len(s.log) > 0 && s.log[0] == "1 OK" {
+	if s.how.login.layered() && bytes.Contains(s.k.wrote, []byte("NOOP")) == s.how.login.private() && !s.how.secure() && len(s.log) > 0 && s.log[0] == "1 OK" {
 		s.t.Errorf("I8: commands are hidden by %s: %q", s.how.login, s.k.wrote)
 	}
 }
@@ -187,8 +216,8 @@ func (s *session) converse(line string) {
 		s.t.Errorf("until the OK the client is silent: %q", s.in)
 	}
 	// What stands behind the OK, and comes with it, is the layer's.
-	s.say(s.tag + " OK in\r\n" + s.digest.Seal("* 3 EXISTS\r\n"))
-	s.sealed = s.digest
+	s.say(s.tag + " OK in\r\n" + s.coming.Seal("* 3 EXISTS\r\n"))
+	s.sealed = s.coming
 }
 
 func (s *session) peers() loginPeer {
@@ -203,15 +232,24 @@ func (s *session) peers() loginPeer {
 	case loginSCRAM:
 		return (&scramPeer{s: s}).next
 	}
-	s.digest = &DigestPeer{QOP: string(s.how.login), Host: "127.0.0.1"}
+	if s.how.kerberos != nil {
+		p := s.how.kerberos.Peer(s.how.login.gssapi())
+		s.coming = p
+		return func(response string) (string, bool) {
+			challenge := p.Answer(s.t, response)
+			return challenge, p.Layer != 0
+		}
+	}
+	p := &DigestPeer{QOP: string(s.how.login), Host: "127.0.0.1"}
+	s.coming = p
 	turn := 0
 	return func(response string) (string, bool) {
 		turn++
 		switch turn {
 		case 1:
-			return s.digest.Challenge(), false
+			return p.Challenge(), false
 		case 2:
-			return s.digest.Answer(s.t, response), false
+			return p.Answer(s.t, response), false
 		}
 		return "", true
 	}
@@ -290,4 +328,22 @@ func (s *session) unseal(raw []byte) []byte {
 	text := s.sealed.Open(s.t, string(s.packets[:whole]))
 	s.packets = s.packets[whole:]
 	return []byte(text)
+}
+
+// withoutTokens takes out what GSSAPI says after its name, which is another each time
+// and not always as long: whole lines of it down to their ends, and of one that is cut
+// all that there is. Three are tokens.
+func withoutTokens(sent []byte) []byte {
+	before, rest, ok := bytes.Cut(sent, []byte("AUTHENTICATE GSSAPI "))
+	if !ok {
+		return sent
+	}
+	told := append(bytes.Clone(before), "AUTHENTICATE GSSAPI "...)
+	for range 3 {
+		if _, rest, ok = bytes.Cut(rest, []byte("\r\n")); !ok {
+			return told
+		}
+		told = append(told, "\r\n"...)
+	}
+	return append(told, rest...)
 }

@@ -254,8 +254,17 @@ func TestTorture(t *testing.T) {
 		{bare: true, login: loginIntegrity}, {login: loginPrivacy},
 		{startTLS: true, login: loginPlain}, {implicit: true, login: loginSCRAM},
 		{startTLS: true, login: loginIntegrity}, {bare: true, implicit: true, login: loginPrivacy},
+
+		{bare: true, login: loginGSSAPI}, {login: loginGSSAPI},
+		{bare: true, login: loginGSSAPIIntegrity}, {login: loginGSSAPIIntegrity},
+		{bare: true, login: loginGSSAPIPrivacy}, {login: loginGSSAPIPrivacy},
+		{implicit: true, login: loginGSSAPI}, {startTLS: true, login: loginGSSAPIIntegrity},
+		{bare: true, startTLS: true, login: loginGSSAPIPrivacy}, {implicit: true, login: loginGSSAPIPrivacy},
 	} {
 		t.Run(how.String(), func(t *testing.T) {
+			if how.login.gssapi() != 0 {
+				how.kerberos = NewKerberosRig(t, "127.0.0.1")
+			}
 			clean := torture(t, fault{}, how)
 			if !slices.Equal(clean.log, clean.allOK()) {
 				t.Fatalf("the clean run is clean: %q, %v", clean.log, clean.err)
