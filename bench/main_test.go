@@ -48,6 +48,9 @@ var fleets = map[string]func() fleet.Fleet{
 	"tlsfloor":  func() fleet.Fleet { return new(tlsfloor.Fleet) },
 }
 
+// layered are the sides that log in with a security layer.
+var layered = map[string]bool{"integrity": true, "privacy": true}
+
 // serverOf returns the role of the server that a side needs.
 func serverOf(name string) string {
 	if strings.HasPrefix(name, "tls") {

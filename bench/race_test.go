@@ -133,7 +133,11 @@ func (s *side) turn(tb testing.TB, verb fleet.Verb, depth, total int) fleet.Cost
 	}
 	job := fleet.Job{Verb: verb, Depth: depth, Batches: fleet.Batches(total, s.conns, depth)}
 	cost := s.fleet.do(tb, fleet.Request{Op: fleet.OpRun, Job: job}).Cost
-	if got, want := s.server.done(tb), counts(verb, cost.Commands); got != want {
+	want := counts(verb, cost.Commands)
+	if layered[s.role] && verb.Mechanism() != "" {
+		want.Answered = cost.Commands // behind a layer each asks for the capabilities again
+	}
+	if got := s.server.done(tb); got != want {
 		tb.Fatalf("%s says it completed %d times %s; the server counts %+v", s.name, cost.Commands, verb, got)
 	}
 	return cost

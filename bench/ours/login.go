@@ -26,8 +26,12 @@ func (f *Fleet) logIn(job fleet.Job) (fleet.Work, error) {
 	if mechs == nil {
 		return fleet.Work{}, fmt.Errorf("ours: no %s", job.Verb)
 	}
+	prot := f.Prot
+	if prot == 0 {
+		prot = sasl.ProtAny
+	}
 	return f.visit(job, conn.Dialer{}, func(c *conn.Client) {
-		f.check(c.AuthenticateAsync(mechs, "imap", "", sasl.ProtAny, func(err error) {
+		f.check(c.AuthenticateAsync(mechs, "imap", "", prot, func(err error) {
 			f.check(err)
 			f.work.Commands++
 			f.check(c.Close())
