@@ -8,24 +8,41 @@ import (
 	"github.com/imclient/imclient/sasl"
 )
 
-// Logins is a storm of logins by SCRAM-SHA-256, on connections that stand and have
-// greeted. Of no account there are keys before it.
+// Logins is a storm of logins on connections that stand and have greeted: by
+// SCRAM-SHA-256, of whose accounts no keys are there before it, or by GSSAPI, with one
+// ticket that is in a credential cache which was not read before.
 type Logins struct {
-	Accounts   int // the connections take them in turn
+	Accounts   int // the connections take them in turn; 0: GSSAPI's
 	Iterations int
 }
 
+// logins are one of them.
 type logins struct {
-	keys    *sasl.Keys
 	mechs   [][]sasl.Mechanism // of each account
+	derived func() uint64
 	clients []*conn.Client
 }
 
-func newLogins(req Logins) *logins {
-	l := &logins{keys: new(sasl.Keys), mechs: make([][]sasl.Mechanism, req.Accounts)}
+func newLogins(req *Request) *logins {
+	if req.Logins.Accounts > 0 {
+		return newSCRAM(*req.Logins)
+	}
+	k := sasl.NewKerberos(sasl.KerberosOptions{CCache: req.Server.CCache})
+	return &logins{
+		mechs: [][]sasl.Mechanism{{sasl.GSSAPI(k)}},
+		derived: func() uint64 {
+			stats := k.Stats()
+			return uint64(req.Conns) - stats.Hits - stats.Waits
+		},
+	}
+}
+
+func newSCRAM(req Logins) *logins {
+	keys := new(sasl.Keys)
+	l := &logins{mechs: make([][]sasl.Mechanism, req.Accounts), derived: func() uint64 { return keys.Stats().Derived }}
 	for i := range l.mechs {
 		p := sasl.Static(sasl.Credentials{Username: server.Account(i, req.Iterations), Password: []byte(server.Password)})
-		l.mechs[i] = []sasl.Mechanism{sasl.SCRAM(crypto.SHA256, p, sasl.SCRAMOptions{Keys: l.keys})}
+		l.mechs[i] = []sasl.Mechanism{sasl.SCRAM(crypto.SHA256, p, sasl.SCRAMOptions{Keys: keys})}
 	}
 	return l
 }

@@ -22,8 +22,8 @@ type Request struct {
 	Server  fleet.Server   // of the storm
 	Quiet   netip.AddrPort // a server in the clear, of the connection that stands
 	Conns   int
-	Workers int    // of handshakes; 0: they are computed on the loop's goroutine
-	Logins  Logins // of no accounts: the storm is of handshakes
+	Workers int     // of handshakes; 0: they are computed on the loop's goroutine
+	Logins  *Logins // nil: the storm is of handshakes
 }
 
 // Response says how it went.
@@ -35,7 +35,7 @@ type Response struct {
 	Lag     Waits         // how late the loop was for each millisecond
 	Own     Waits         // how much of that the process computed, the rest being other processes' doing
 	Noop    Waits         // from Send to completion, on the connection that stood
-	Derived uint64        // SCRAM keys
+	Derived uint64        // SCRAM keys, or tickets that were looked for in the cache
 }
 
 // Serve makes storms until in ends.
@@ -79,9 +79,9 @@ func run(req Request) (resp Response, err error) {
 	}
 	s := storm{Request: req, loop: loop}
 	var kind kind = newHandshakes(req)
-	if req.Logins.Accounts > 0 {
-		logins := newLogins(req.Logins)
-		defer func() { resp.Derived = logins.keys.Stats().Derived }()
+	if req.Logins != nil {
+		logins := newLogins(&req)
+		defer func() { resp.Derived = logins.derived() }()
 		kind = logins
 	}
 	if err = s.settle(kind); err == nil {
