@@ -13,7 +13,13 @@ func FuzzKDCReply(f *testing.F) {
 	k := newKDC(f)
 	no := k.refuse(codePreauthRequired, &question{server: TGS(testRealm, testRealm)}, derPAData(
 		paData{paEncTimestamp, nil}, paData{paETypeInfo2, k.etypeInfo(as.client, k.keys[as.client.String()][0])}, paData{paFXCookie, []byte("c")}))
-	for _, seed := range [][]byte{asRep, tgsRep, no} {
+	rep, clear, err := parseRep(asRep, msgASRep)
+	if err != nil {
+		f.Fatal(err)
+	}
+	key := must(as.secret.keys(context.Background(), s2k{etype: aes256SHA1}, 0))[0]
+	inside := must(decrypt(key, usageASRep, rep.Enc.Cipher))
+	for _, seed := range [][]byte{asRep, tgsRep, no, inside, must(parseError(no)).Data} {
 		f.Add(seed)
 	}
 	as.sent, tgs.sent = func(int) {}, func(int) {}
@@ -24,6 +30,18 @@ func FuzzKDCReply(f *testing.F) {
 		}
 		if _, err := tgs.judge(b); err == nil && !tgs.ticket.Client.Equal(as.client) {
 			t.Error("a ticket of somebody else")
+		}
+		// And as what only a KDC can write, or what hides in a KRB-ERROR.
+		if enc, err := parseEncRep(b); err == nil {
+			as.ticket = nil
+			if _, err := as.accept(endpoint{}, rep, clear, enc); err == nil && (!as.ticket.Server.Equal(as.req.server) || as.ticket.Key.KeyType != aes256SHA1) {
+				t.Error("a ticket for something else")
+			}
+		}
+		if list, err := parsePAData(b); err == nil {
+			if h, err := readHint(list, as.ours, as.client); err == nil && h.found && h.how.etype != aes256SHA1 {
+				t.Error("a key of a type that was not asked for")
+			}
 		}
 		if !isError(b) {
 			return

@@ -205,6 +205,9 @@ func TestLengthsOfTCP(t *testing.T) {
 		if kindOf(t, err) != NoKDC {
 			t.Error(length, err)
 		}
+		if long := strings.Contains(err.Error(), "longer than"); long != (length > maxReply) {
+			t.Error(length, err)
+		}
 		if took := after.TotalAlloc - before.TotalAlloc; took > 512<<10 {
 			t.Errorf("%d bytes for an answer that says %d and has none", took, length)
 		}
