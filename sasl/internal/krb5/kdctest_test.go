@@ -41,17 +41,6 @@ type testKDC struct {
 	lie      func(l *lies) // of a ticket, where it is the KDC itself that lies
 }
 
-// lies are all that can be said in a reply, the truth before a lie.
-type lies struct {
-	kind   byte
-	client Principal
-	enc    encFields
-	ticket []byte
-	padata []byte
-	key    types.EncryptionKey
-	usage  uint32
-}
-
 // question is a request that has come.
 type question struct {
 	network string

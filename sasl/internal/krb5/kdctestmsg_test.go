@@ -95,3 +95,14 @@ func derRep(kind byte, padata []byte, client Principal, ticket []byte, key types
 	rep = append(rep, derField(3, derText(client.Realm)), derField(4, derName(client)), derField(5, ticket), derField(6, derEncrypted(key.KeyType, sealed)))
 	return derApplication(kind, derSequence(rep...))
 }
+
+// lies are all that can be said in a reply, the truth before a lie.
+type lies struct {
+	kind   byte
+	client Principal
+	enc    encFields
+	ticket []byte
+	padata []byte
+	key    types.EncryptionKey
+	usage  uint32
+}
