@@ -11,6 +11,7 @@ import (
 
 	"github.com/imclient/imclient/reactor"
 	"github.com/imclient/imclient/sasl"
+	"github.com/imclient/imclient/sasl/krbtest"
 	"github.com/imclient/imclient/wire"
 )
 
@@ -121,21 +122,51 @@ func TestLayerBehindBudget(t *testing.T) {
 // through logs in by DIGEST-MD5, whose layer is on then.
 func (p *DigestPeer) through(r *rig) {
 	r.t.Helper()
-	r.say("* OK [CAPABILITY AUTH=DIGEST-MD5]\r\n")
 	tim := sasl.Static(sasl.Credentials{Username: "tim", Password: []byte("tanstaaftanstaaf")})
-	mechs := []sasl.Mechanism{sasl.DIGESTMD5(tim, sasl.DigestOptions{})}
-	if err := r.c.AuthenticateAsync(mechs, "imap", "", sasl.ProtAny, nil); err != nil {
+	r.beginLogin(sasl.DIGESTMD5(tim, sasl.DigestOptions{}))
+	r.say("+ " + encoded(p.Challenge()) + "\r\n")
+	r.say("+ " + encoded(p.Answer(r.t, r.response())) + "\r\n")
+	r.heard()
+	r.endLogin(p)
+}
+
+// through logs in by GSSAPI, whose layer is on then.
+func (p *GSSAPIPeer) through(r *rig, m sasl.Mechanism) {
+	r.t.Helper()
+	r.beginLogin(m)
+	r.say("+ \r\n") // the server takes no initial response
+	for p.Layer == 0 {
+		if challenge := p.Answer(r.t, r.response()); p.Layer == 0 {
+			r.say("+ " + encoded(challenge) + "\r\n")
+		}
+	}
+	r.endLogin(p)
+}
+
+// beginLogin has AUTHENTICATE said.
+func (r *rig) beginLogin(m sasl.Mechanism) {
+	r.t.Helper()
+	r.say("* OK [CAPABILITY AUTH=" + m.Name() + "]\r\n")
+	if err := r.c.AuthenticateAsync([]sasl.Mechanism{m}, "imap", "", sasl.ProtAny, nil); err != nil {
 		r.t.Fatal(err)
 	}
 	r.drive()
 	r.heard()
-	r.say("+ " + encoded(p.Challenge()) + "\r\n")
+}
+
+// response is what the client has said to a challenge.
+func (r *rig) response() string {
+	r.t.Helper()
 	response, err := base64.StdEncoding.DecodeString(strings.TrimSpace(r.heard()))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.say("+ " + encoded(p.Answer(r.t, string(response))) + "\r\n")
-	r.heard()
+	return string(response)
+}
+
+// endLogin says OK, and what the client asks behind it.
+func (r *rig) endLogin(p loginLayer) {
+	r.t.Helper()
 	r.say("a2 OK in\r\n" + p.Seal("* CAPABILITY IDLE\r\n"))
 	tag, _, _ := strings.Cut(p.Open(r.t, r.heard()), " ")
 	if r.say(p.Seal(tag + " OK\r\n")); r.c.Err() != nil || r.c.login != nil {
@@ -143,12 +174,36 @@ func (p *DigestPeer) through(r *rig) {
 	}
 }
 
+// throughLayers are the ways to log in by which a layer is on then.
+func throughLayers(t *testing.T) map[string]func(r *rig) loginLayer {
+	k := NewKerberosRig(t, "server.test")
+	digest := func(qop string) func(r *rig) loginLayer {
+		return func(r *rig) loginLayer {
+			p := &DigestPeer{QOP: qop}
+			p.through(r)
+			return p
+		}
+	}
+	gssapi := func(layer byte) func(r *rig) loginLayer {
+		return func(r *rig) loginLayer {
+			p := k.Peer(layer)
+			p.through(r, k.Mechanism())
+			return p
+		}
+	}
+	return map[string]func(r *rig) loginLayer{
+		"auth-int": digest("auth-int"), "auth-conf": digest("auth-conf"),
+		"GSSAPI integrity": gssapi(krbtest.Integrity), "GSSAPI privacy": gssapi(krbtest.Privacy),
+	}
+}
+
 // A secret may go through a layer that hides it, and not through one that does not.
 func TestCleartextThroughLayer(t *testing.T) {
-	for qop, want := range map[string]error{"auth-int": ErrCleartext, "auth-conf": nil} {
+	hidden := map[string]error{"auth-int": ErrCleartext, "auth-conf": nil, "GSSAPI integrity": ErrCleartext, "GSSAPI privacy": nil}
+	for qop, through := range throughLayers(t) {
+		want := hidden[qop]
 		r := newRig(t, &Dialer{}, func(r *rig) { r.from = &unix.SockaddrInet4{Port: 143, Addr: [4]byte{192, 0, 2, 1}} })
-		p := &DigestPeer{QOP: qop}
-		p.through(r)
+		p := through(r)
 		if err := r.c.Send(nil, nil, "X %p", "hunter2"); !errors.Is(err, want) {
 			t.Errorf("through %s a secret has this answer: %v, want %v", qop, err, want)
 		}
@@ -164,12 +219,12 @@ func TestCleartextThroughLayer(t *testing.T) {
 // before much went through it, both ways and in pieces.
 func TestIdleLayerHoldsNoBuffer(t *testing.T) {
 	const connections, size = 20, 60_000
-	for _, qop := range []string{"auth-int", "auth-conf"} {
+	for qop, through := range throughLayers(t) {
 		rigs := make([]*rig, connections)
-		peers := make([]*DigestPeer, connections)
+		peers := make([]loginLayer, connections)
 		for i := range rigs {
-			rigs[i], peers[i] = newRig(t, &Dialer{}, nil), &DigestPeer{QOP: qop}
-			peers[i].through(rigs[i])
+			rigs[i] = newRig(t, &Dialer{}, nil)
+			peers[i] = through(rigs[i])
 		}
 		converse := func(size int) {
 			for i, r := range rigs {
@@ -218,18 +273,74 @@ func heapInUse() int64 {
 
 // What a layer has decoded is seen by no poll: one read brings many packets, and all are
 // dispatched before the call returns (libpq, eggdrop 1501, pgbouncer 1530).
-func TestDigestLayerHidesNothing(t *testing.T) {
-	seen := 0
-	r := newRig(t, &Dialer{Callbacks: []Callback{{Keyword: "SEEN", Proc: func(*Client, any, *Reply) { seen++ }}}}, nil)
-	p := &DigestPeer{QOP: "auth-conf"}
-	p.through(r)
-	packets := ""
-	for range 300 {
-		packets += p.Seal("* SEEN\r\n")
+func TestLoginLayerHidesNothing(t *testing.T) {
+	for name, through := range throughLayers(t) {
+		seen := 0
+		r := newRig(t, &Dialer{Callbacks: []Callback{{Keyword: "SEEN", Proc: func(*Client, any, *Reply) { seen++ }}}}, nil)
+		p := through(r)
+		packets := ""
+		for range 300 {
+			packets += p.Seal("* SEEN\r\n")
+		}
+		r.put(packets + p.Seal("* SEEN\r\n")[:20])
+		if did, err := r.c.TryProcessOneEvent(); !did || err != nil || seen != 300 {
+			t.Errorf("%s: one event dispatches all of one read: %d, %v, %v", name, seen, did, err)
+		}
+		if did, err := r.c.TryProcessOneEvent(); did || err != nil {
+			t.Errorf("%s: and then there is nothing to do: %v, %v", name, did, err)
+		}
 	}
-	r.put(packets)
-	if did, err := r.c.TryProcessOneEvent(); !did || err != nil || seen != 300 {
-		t.Errorf("one event dispatches all of one read: %d, %v, %v", seen, did, err)
+}
+
+// Who sleeps until the socket is ready for what GetSelectInfo says misses nothing and
+// does not spin, however little of the packets the socket takes.
+func TestLoginLayerWantsToWrite(t *testing.T) {
+	for name, through := range throughLayers(t) {
+		for _, maxWrite := range []int{1, 7, 100, 0} {
+			r := newRig(t, &Dialer{}, nil)
+			p := through(r)
+			r.maxWrite = maxWrite
+			mustSend(t, r.c, nil, "X %a", strings.Repeat("x", 3000))
+			mustSend(t, r.c, nil, "APPEND x %l", []byte("literal"))
+			if got := p.Open(t, r.lawfully()); !strings.HasSuffix(got, " APPEND x {7}\r\n") {
+				t.Fatalf("%s: all goes out up to the literal: %q", name, got)
+			}
+			if _, want := r.c.GetSelectInfo(); want {
+				t.Errorf("%s: a literal that waits is no output", name)
+			}
+			r.put(p.Seal("+\r\n"))
+			if got := p.Open(t, r.lawfully()); got != "literal\r\n" {
+				t.Errorf("%s: it goes out after its +: %q", name, got)
+			}
+		}
+	}
+}
+
+// lawfully drives a bare client until it has nothing to do, holds each step against what
+// GetSelectInfo has said, and returns what was sent.
+func (r *rig) lawfully() (sent string) {
+	r.t.Helper()
+	for {
+		_, want := r.c.GetSelectInfo()
+		input, err := r.system.poll(int(r.c.transport.fd), unix.POLLIN, 0)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		did, err := r.c.TryProcessOneEvent()
+		wrote := r.heard()
+		sent += wrote
+		switch {
+		case err != nil:
+			r.t.Fatal(err)
+		case did != (want || input):
+			r.t.Fatalf("there is something to do if the socket is ready for what is wanted: %t, output %t, input %t", did, want, input)
+		case want && wrote == "":
+			r.t.Fatal("who wants to write does write")
+		case !want && !input && wrote != "":
+			r.t.Fatal("who does not want to write has nothing to write")
+		case !did:
+			return sent
+		}
 	}
 }
 
