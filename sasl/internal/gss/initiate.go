@@ -12,7 +12,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/jcmturner/gokrb5/v8/crypto"
 	"github.com/jcmturner/gokrb5/v8/iana/keyusage"
 	"github.com/jcmturner/gokrb5/v8/messages"
 	"github.com/jcmturner/gokrb5/v8/types"
@@ -137,11 +136,7 @@ func (i *Initiator) authenticator(o *Initiation) ([]byte, error) {
 		return nil, fmt.Errorf("authenticator: %w", err)
 	}
 	defer clear(plain) // the subkey is in it
-	etype, err := crypto.GetEtype(i.key.EType)
-	if err != nil {
-		return nil, err
-	}
-	_, sealed, err := etype.EncryptMessage(i.key.Value, plain, keyusage.AP_REQ_AUTHENTICATOR)
+	sealed, err := encryptMessage(i.key, keyusage.AP_REQ_AUTHENTICATOR, plain)
 	if err != nil {
 		return nil, fmt.Errorf("authenticator: %w", err)
 	}
@@ -250,7 +245,7 @@ func (i *Initiator) openReply(inner []byte) (part messages.EncAPRepPart, err err
 	}
 	var plain []byte
 	if err := guard("AP-REP", func() (err error) {
-		plain, err = crypto.DecryptEncPart(reply.EncPart, types.EncryptionKey{KeyType: i.key.EType, KeyValue: i.key.Value}, keyusage.AP_REP_ENCPART)
+		plain, err = decryptMessage(i.key, keyusage.AP_REP_ENCPART, reply.EncPart.Cipher)
 		return err
 	}); err != nil {
 		return part, ErrNotMutual
