@@ -3,7 +3,9 @@ package sasl
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -170,4 +172,83 @@ func (h *byHand) verify(token []byte, auth *types.Authenticator) error {
 		return errors.New("another reply")
 	}
 	return nil
+}
+
+// BenchmarkGSSAPILayer measures packets beside the wrap tokens that they hold, whose own
+// cost package gss measures beside cipher and HMAC: it is what is between those and a
+// connection's bytes. They are of the same data and take turns.
+func BenchmarkGSSAPILayer(b *testing.B) {
+	for _, private := range []bool{false, true} {
+		for _, packet := range []int{4096, maxPacket} {
+			name := fmt.Sprintf("private=%t/packet=%d", private, packet)
+			b.Run("encode/"+name, func(b *testing.B) { benchEncodeTokens(b, private, packet) })
+			b.Run("decode/"+name, func(b *testing.B) { benchDecodeTokens(b, private, packet) })
+		}
+	}
+}
+
+const benchEType = 18 // aes256-cts-hmac-sha1-96
+
+func benchEncodeTokens(b *testing.B, private bool, packet int) {
+	client, _ := newTokenPair(b, benchEType, private, packet)
+	bare, _ := newTokenPair(b, benchEType, private, packet)
+	data, dst := make([]byte, 64<<10), make([]byte, 0, packet)
+	m := newMeter(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		for range benchData / len(data) {
+			m.layer(func() {
+				if err := client.Write(data); err != nil {
+					b.Fatal(err)
+				}
+			})
+			client.Sent(len(client.Pending()))
+			m.raw(func() {
+				for rest := data; len(rest) > 0; {
+					n := min(len(rest), bare.room)
+					if _, err := bare.codec.seal(dst, rest[:n]); err != nil {
+						b.Fatal(err)
+					}
+					rest = rest[n:]
+				}
+			})
+		}
+	}
+	m.report()
+}
+
+func benchDecodeTokens(b *testing.B, private bool, packet int) {
+	client, server := newTokenPair(b, benchEType, private, packet)
+	from, bare := newTokenPair(b, benchEType, private, packet)
+	data, plain := make([]byte, 64<<10), make([]byte, 64<<10)
+	wire := make([]byte, 0, 128<<10)
+	m := newMeter(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		for range benchData / len(data) {
+			if err := errors.Join(client.Write(data), from.Write(data)); err != nil {
+				b.Fatal(err)
+			}
+			wire = append(wire[:0], client.Pending()...)
+			client.Sent(len(wire))
+			m.layer(func() {
+				server.Feed(wire)
+				if n, err := server.Read(plain); n != len(plain) || err != nil {
+					b.Fatalf("%d bytes, %v", n, err)
+				}
+				server.Keep()
+			})
+			m.raw(func() {
+				for rest := from.Pending(); len(rest) > 0; {
+					n := lengthLen + int(binary.BigEndian.Uint32(rest))
+					if _, err := bare.codec.open(rest[lengthLen:n]); err != nil {
+						b.Fatal(err)
+					}
+					rest = rest[n:]
+				}
+			})
+			from.Sent(len(from.Pending()))
+		}
+	}
+	m.report()
 }
