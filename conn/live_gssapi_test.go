@@ -35,6 +35,26 @@ func TestCyrusKerberos(t *testing.T) {
 	})
 }
 
+// kerberosLayers are all those of GSSAPI.
+func kerberosLayers(t *testing.T) (layers []liveLayer) {
+	t.Helper()
+	m := sasl.GSSAPI(byPassword(t, "USER2", "PASSWORD2"))
+	for _, key := range liveKeys {
+		for _, prot := range []sasl.Prot{sasl.ProtIntegrity, sasl.ProtPrivacy} {
+			layers = append(layers, liveLayer{key.name + " " + protNames[prot], key.host(), m, prot, key.ssf(prot)})
+		}
+	}
+	return layers
+}
+
+func TestCyrusKerberosLayers(t *testing.T) {
+	eachPlace(t, "cyrus", func(t *testing.T, p livePlace) {
+		if p.name == "cyrus" || p.name == "cyrus, STARTTLS 1.3" {
+			bothWays(t, p, kerberosLayers(t))
+		}
+	})
+}
+
 // Dovecot has no layers. Within TLS there need be none.
 func TestDovecotKerberos(t *testing.T) {
 	sources := ticketSources(t)

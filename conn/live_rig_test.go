@@ -55,23 +55,30 @@ func (p livePlace) dial(t *testing.T, options ...func(*conn.Dialer)) *session {
 // dialAs connects by a name of the caller's, which no look-up has to know.
 func (p livePlace) dialAs(t *testing.T, name string, options ...func(*conn.Dialer)) *session {
 	t.Helper()
-	host, port, err := net.SplitHostPort(fromBed(t, p.address))
-	if err != nil {
-		t.Fatal(err)
-	}
-	named := func(d *conn.Dialer) {
-		ip := netip.MustParseAddr(cmp.Or(p.host, host))
-		d.Resolve = func(context.Context, string) ([]netip.Addr, error) { return []netip.Addr{ip}, nil }
-		d.RequireTLS, d.ImplicitTLS, d.TLS = p.version != 0, p.implicit, trusting(t, p.version)
-		d.TLS.Config.ServerName = "localhost"
-	}
-	s := dial(t, net.JoinHostPort(name, port), append([]func(*conn.Dialer){named}, options...)...)
+	var address string
+	placed := func(d *conn.Dialer) { address = p.configure(t, d, name) }
+	placed(new(conn.Dialer))
+	s := dial(t, address, append([]func(*conn.Dialer){placed}, options...)...)
 	if p.version != 0 && !p.implicit {
 		if err := s.StartTLS("", "", "", ""); err != nil {
 			t.Fatalf("STARTTLS: %v", err)
 		}
 	}
 	return s
+}
+
+// configure has a dialer connect there by a name, and returns that with the port.
+func (p livePlace) configure(t *testing.T, d *conn.Dialer, name string) (address string) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(fromBed(t, p.address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ip := netip.MustParseAddr(cmp.Or(p.host, host))
+	d.Resolve = func(context.Context, string) ([]netip.Addr, error) { return []netip.Addr{ip}, nil }
+	d.RequireTLS, d.ImplicitTLS, d.TLS = p.version != 0, p.implicit, trusting(t, p.version)
+	d.TLS.Config.ServerName = "localhost"
+	return net.JoinHostPort(name, port)
 }
 
 // certified is the option of who shows USER's certificate where it is asked for.
