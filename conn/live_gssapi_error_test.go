@@ -31,8 +31,8 @@ func confLike(t *testing.T, replace ...string) string {
 	return path
 }
 
-// ended is a cache with a ticket of USER's that ends while this waits.
-func ended(t *testing.T) (cache string) {
+// pastTicket is a cache with a ticket of USER's that ends while this waits.
+func pastTicket(t *testing.T) (cache string) {
 	t.Helper()
 	cache = "FILE:" + filepath.Join(t.TempDir(), "ended")
 	kinit := exec.Command("kinit", "-l", "1s", "-c", cache, "-k", "-t", fromBed(t, "KRB5_CLIENT_KEYTAB"), fromBed(t, "KRB5_PRINCIPAL"))
@@ -59,7 +59,7 @@ func noTickets(t *testing.T) []noTicket {
 	t.Helper()
 	there, realm, principal := fromBed(t, "KRB5_CCACHE"), fromBed(t, "KRB5_REALM"), fromBed(t, "KRB5_PRINCIPAL")
 	missing := filepath.Join(t.TempDir(), "missing")
-	past := ended(t)
+	past := pastTicket(t)
 	deaf := confLike(t, fromBed(t, "KRB5_KDC"), "127.0.0.1:1")
 	lost := confLike(t, "[domain_realm]", "[domain_realm]\n lost.test = LOST.TEST")
 	narrow := confLike(t, "[libdefaults]", "[libdefaults]\n permitted_enctypes = aes128-cts-hmac-sha1-96")
