@@ -25,9 +25,6 @@ type CCache struct {
 	// StartRealm is the realm of the ticket granting ticket to begin with, where it is
 	// not the client's own.
 	StartRealm string
-	// Impersonator is the service that has these tickets on the client's behalf (S4U2Proxy,
-	// MS-SFU): its ticket granting ticket is no ticket of the client's. "" in all others.
-	Impersonator string
 
 	stamps stamps
 }
@@ -216,10 +213,7 @@ func (c *CCache) configure(names []string, value string) {
 	if len(names) != 2 || names[0] != "krb5_ccache_conf_data" {
 		return // of one service, or of a program that we do not know
 	}
-	switch names[1] {
-	case "start_realm":
+	if names[1] == "start_realm" {
 		c.StartRealm = value
-	case "proxy_impersonator":
-		c.Impersonator = value
 	}
 }

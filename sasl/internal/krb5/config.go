@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +46,6 @@ type Config struct {
 	UDPPreferenceLimit int           // bytes; longer messages go by TCP first
 	Forwardable        bool
 	Proxiable          bool
-	NoAddresses        bool
 	Canonicalize       bool // of the client's name, in AS requests
 	// TktEnctypes and TGSEnctypes are what AS and TGS requests ask for: those that we
 	// have, the best first. Permitted are those a session key may be of.
@@ -107,7 +107,6 @@ func (c *Config) fill(s *settings) {
 	c.UDPPreferenceLimit = min(s.number("udp_preference_limit", 1465), 32700) // MIT's, as its largest
 	c.Forwardable = s.boolean("forwardable", false)
 	c.Proxiable = s.boolean("proxiable", false)
-	c.NoAddresses = s.boolean("noaddresses", true)
 	c.Canonicalize = s.boolean("canonicalize", false)
 	c.fillEtypes(s)
 	c.ccache = c.expand(s, "default_ccache_name")
@@ -196,3 +195,6 @@ func (s *settings) etypes(name string, defaults, otherwise []int32) []int32 {
 	}
 	return types
 }
+
+// permits tells whether a ticket's session key is of a type that may be used.
+func (c *Config) permits(t *Ticket) bool { return slices.Contains(c.Permitted, t.Key.KeyType) }

@@ -27,17 +27,17 @@ func configOf(t testing.TB, text string) *Config {
 
 // shown is the exported settings, one a line.
 func shown(c *Config) string {
-	return fmt.Sprintf("realm %q kdc %t txt %t skew %v sync %t life %v renew %v udp %d forward %t proxy %t noaddr %t canon %t tkt %v tgs %v permitted %v",
+	return fmt.Sprintf("realm %q kdc %t txt %t skew %v sync %t life %v renew %v udp %d forward %t proxy %t canon %t tkt %v tgs %v permitted %v",
 		c.DefaultRealm, c.DNSLookupKDC, c.DNSLookupRealm, c.ClockSkew, c.KDCTimesync, c.TicketLifetime, c.RenewLifetime, c.UDPPreferenceLimit,
-		c.Forwardable, c.Proxiable, c.NoAddresses, c.Canonicalize, c.TktEnctypes, c.TGSEnctypes, c.Permitted)
+		c.Forwardable, c.Proxiable, c.Canonicalize, c.TktEnctypes, c.TGSEnctypes, c.Permitted)
 }
 
 func TestConfigDefaults(t *testing.T) {
-	const defaults = `realm "" kdc true txt false skew 5m0s sync true life 24h0m0s renew 0s udp 1465 forward false proxy false noaddr true canon false tkt [18 17 20 19] tgs [18 17 20 19] permitted [18 17 20 19]`
+	const defaults = `realm "" kdc true txt false skew 5m0s sync true life 24h0m0s renew 0s udp 1465 forward false proxy false canon false tkt [18 17 20 19] tgs [18 17 20 19] permitted [18 17 20 19]`
 	for _, tc := range []struct{ libdefaults, want string }{
 		{"", defaults},
-		{"default_realm = A\ndns_lookup_kdc = FALSE\ndns_lookup_realm = on\nclockskew = 60\nkdc_timesync = 0\nticket_lifetime = 1d\nrenew_lifetime = 7d 1h\nudp_preference_limit = 1\nforwardable = t\nproxiable = 1\nnoaddresses = nil\ncanonicalize = yes\nallow_weak_crypto = y\n",
-			`realm "A" kdc false txt true skew 1m0s sync false life 24h0m0s renew 169h0m0s udp 1 forward true proxy true noaddr false canon true tkt [18 17 20 19 23] tgs [18 17 20 19 23] permitted [18 17 20 19 23]`},
+		{"default_realm = A\ndns_lookup_kdc = FALSE\ndns_lookup_realm = on\nclockskew = 60\nkdc_timesync = 0\nticket_lifetime = 1d\nrenew_lifetime = 7d 1h\nudp_preference_limit = 1\nforwardable = t\nproxiable = 1\ncanonicalize = yes\nallow_weak_crypto = y\n",
+			`realm "A" kdc false txt true skew 1m0s sync false life 24h0m0s renew 169h0m0s udp 1 forward true proxy true canon true tkt [18 17 20 19 23] tgs [18 17 20 19 23] permitted [18 17 20 19 23]`},
 		{"default_realm = A\ndefault_realm = B\nudp_preference_limit = 99999\n", strings.NewReplacer(`realm ""`, `realm "A"`, "1465", "32700").Replace(defaults)},
 		{"dns_fallback = no\n", strings.Replace(defaults, "kdc true", "kdc false", 1)},
 		{"dns_fallback = yes\ndns_lookup_kdc = no\n", strings.Replace(defaults, "kdc true txt false", "kdc false txt true", 1)},
@@ -191,7 +191,7 @@ func TestConfigAsGokrb5(t *testing.T) {
 	want := shown(&Config{
 		DefaultRealm: l.DefaultRealm, DNSLookupKDC: l.DNSLookupKDC, DNSLookupRealm: l.DNSLookupRealm, ClockSkew: l.Clockskew, KDCTimesync: l.KDCTimeSync != 0,
 		TicketLifetime: l.TicketLifetime, RenewLifetime: l.RenewLifetime, UDPPreferenceLimit: l.UDPPreferenceLimit, Forwardable: l.Forwardable, Proxiable: l.Proxiable,
-		NoAddresses: l.NoAddresses, Canonicalize: l.Canonicalize, TktEnctypes: l.DefaultTktEnctypeIDs, TGSEnctypes: l.DefaultTGSEnctypeIDs, Permitted: l.PermittedEnctypeIDs,
+		Canonicalize: l.Canonicalize, TktEnctypes: l.DefaultTktEnctypeIDs, TGSEnctypes: l.DefaultTGSEnctypeIDs, Permitted: l.PermittedEnctypeIDs,
 	})
 	if got := shown(ours); got != want {
 		t.Errorf("the settings are gokrb5's\n got: %s\nwant: %s", got, want)

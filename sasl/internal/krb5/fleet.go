@@ -171,7 +171,8 @@ type files struct {
 	conf      *Config
 	cache     *CCache
 	keys      *Keytab
-	cacheName Setting // what cache was loaded by
+	cacheConf *Config // what cache was loaded by
+	cacheName Setting
 	client    Principal
 	keysName  Setting
 	confN     uint64 // how often each was read
@@ -193,19 +194,22 @@ func (l *files) config(o *Options) (*Config, uint64, error) {
 	return l.conf, l.confN, nil
 }
 
-func (l *files) ccache(name Setting, client Principal) (*CCache, uint64, error) {
+func (l *files) ccache(config *Config, name Setting, client Principal) (*CCache, uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cache == nil || l.cacheName != name || !l.client.Equal(client) || l.cache.Changed() {
+	if l.cache == nil || l.cacheConf != config || l.cacheName != name || !l.client.Equal(client) || l.cache.Changed() {
 		l.cache = nil
 		c, err := LoadCCache(name, client)
 		if err != nil {
 			return nil, 0, err
 		}
+		if !config.KDCTimesync {
+			c.Offset = 0 // our clock is to be right
+		}
 		for i := range c.Tickets {
 			c.Tickets[i].Offset = c.Offset
 		}
-		l.cache, l.cacheName, l.client = c, name, client
+		l.cache, l.cacheConf, l.cacheName, l.client = c, config, name, client
 		l.cacheN++
 	}
 	return l.cache, l.cacheN, nil

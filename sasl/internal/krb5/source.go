@@ -119,7 +119,7 @@ func (f *Fleet) client(config *Config, name, from string) (Principal, error) {
 }
 
 func (f *Fleet) fromCCache(config *Config, loaded uint64, client Principal) (*source, error) {
-	cache, n, err := f.files.ccache(config.CCache(f.o.CCache), client)
+	cache, n, err := f.files.ccache(config, config.CCache(f.o.CCache), client)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +235,7 @@ func (s *source) between(ctx context.Context, server Principal, how func(context
 	f := s.fleet
 	if s.cache != nil {
 		t := s.cache.Find(server, f.now().Add(s.cache.Offset))
-		if t != nil && !nearEnd(t, f.now()) && keyLength(t.Key.KeyType) != 0 {
+		if t != nil && !nearEnd(t, f.now()) && s.config.permits(t) {
 			return t, nil
 		}
 	}
@@ -275,7 +275,7 @@ func (s *source) inCache(ctx context.Context, a *asker, service, host string) *T
 	now := s.fleet.now()
 	for _, realm := range realms {
 		t := s.cache.Find(Service(service, host, realm), now.Add(s.cache.Offset))
-		if t != nil && !s.fleet.isDropped(t) && keyLength(t.Key.KeyType) != 0 {
+		if t != nil && !s.fleet.isDropped(t) && s.config.permits(t) {
 			return t
 		}
 	}

@@ -142,6 +142,34 @@ func TestTicketInTheCache(t *testing.T) {
 	k.checkTicket(t, second, "alice@"+testRealm, "imap/mail.test@"+testRealm)
 }
 
+// What krb5.conf does not permit is not used, though it lies in the cache.
+func TestTicketInTheCacheNotPermitted(t *testing.T) {
+	const ahead = 3 * time.Hour
+	k := newKDC(t)
+	ccache := filepath.Join(t.TempDir(), "ccache")
+	mail := k.tgt("alice@"+testRealm, time.Now(), time.Hour, 0)
+	mail.Server, mail.Key = Service("imap", "mail.test", testRealm), newSessionKey()
+	o := Options{CCache: ccache, Getenv: func(string) string { return "" }}
+	for _, tc := range []struct {
+		libdefaults string
+		offset      time.Duration // of the cache
+		used        bool
+	}{
+		{"", 0, true},
+		{"permitted_enctypes = aes256-cts", 0, true},
+		{"permitted_enctypes = aes128-cts aes256-sha2", 0, false},
+		{"kdc_timesync = true", ahead, false}, // by the KDC's clock it has ended
+		{"kdc_timesync = false", ahead, true},
+	} {
+		writeCCache(t, ccache, tc.offset, mail.Client, mail)
+		o.Config = k.conf(tc.libdefaults, mailInHome)
+		ticket, err := New(o).Ticket(context.Background(), "imap", "mail.test")
+		if used := err == nil; used != tc.used {
+			t.Errorf("with %q and an offset of %v the ticket is used: %t\n got: %v, %v", tc.libdefaults, tc.offset, tc.used, ticket, err)
+		}
+	}
+}
+
 // A renewable ticket granting ticket is made anew again and again, in memory, also when
 // the file's has ended.
 func TestRenewableInMemory(t *testing.T) {
