@@ -26,8 +26,8 @@ type gssapiLogin struct {
 	startTLS bool
 }
 
-// through logs in to a server, has it send messages of a megabyte in all, and returns how many bits the
-// layer has.
+// through logs in to a server, has it send a megabyte, or little over TLS, and
+// returns how many bits the layer has.
 func (l gssapiLogin) through(t *testing.T, vars map[string]string, server string) (bits string, err error) {
 	t.Helper()
 	programs, found := findCyrus()
@@ -39,12 +39,15 @@ func (l gssapiLogin) through(t *testing.T, vars map[string]string, server string
 		t.Fatal(err)
 	}
 	args := []string{"-m", "GSSAPI", "-p", port, "-l", l.layer, "-a", l.as, "-u", l.as}
+	command := "FETCH 1:32 BODY.PEEK[]"
 	if l.startTLS {
+		// Of a long TLS record that is the last one, imtest may lose the end.
+		command = "FETCH 1:10 UID"
 		args = append(args, "-t", "")
 	}
 	cmd := hostsFor(t, l.service, exec.Command(programs.Program("lib/cyrus/bin/imtest"), append(args, l.service)...))
 	cmd.Env = append(programs.environ(), "KRB5_CONFIG="+vars["KRB5_CONFIG"], "KRB5CCNAME="+l.ccache)
-	return converse(cmd, "1 SELECT INBOX\r\n2 FETCH 1:32 BODY.PEEK[]\r\n3 LOGOUT\r\n")
+	return converse(cmd, "1 SELECT INBOX\r\n2 "+command+"\r\n3 LOGOUT\r\n")
 }
 
 // hostsFor makes a command find a host at our address by that name, which only
@@ -86,7 +89,7 @@ func converse(cmd *exec.Cmd, commands string) (bits string, err error) {
 	err = errors.Join(err, cmd.Wait())
 	found := layerBits.FindSubmatch(output.Bytes())
 	if err != nil || found == nil || !bytes.Contains(output.Bytes(), gotMessages) {
-		return "", fmt.Errorf("no session: %w: %.2000s", err, &output)
+		return "", fmt.Errorf("no session: %v: %s", err, output.Bytes()[max(0, output.Len()-2000):])
 	}
 	return string(found[1]), nil
 }
