@@ -101,3 +101,28 @@ func TestAuthRefusedByDovecotAndCyrus(t *testing.T) {
 		}
 	}
 }
+
+// A ticket is in the environment's cache, or comes of a password.
+func TestKerberosWithDovecotAndCyrus(t *testing.T) {
+	t.Setenv("KRB5_CONFIG", fromBed(t, "KRB5_CONFIG"))
+	t.Setenv("KRB5CCNAME", fromBed(t, "KRB5_CCACHE"))
+	password := " -user " + fromBed(t, "USER") + " -password-file " + file(t, fromBed(t, "PASSWORD"))
+	ca := " -ca " + fromBed(t, "CA")
+	for _, source := range []string{"", password} {
+		for _, test := range []struct{ server, flags, want string }{
+			{"DOVECOT", "-prot none", "GSSAPI, no layer"},
+			{"DOVECOT", "-prot any", "GSSAPI, no layer"},
+			{"DOVECOT", "-prot privacy -starttls" + ca, "GSSAPI, no layer"},
+			{"DOVECOT_TLS", "-prot integrity -tls" + ca, "GSSAPI, no layer"},
+			{"CYRUS", "-prot none", "GSSAPI, no layer"},
+			{"CYRUS", "-prot integrity", "GSSAPI, layer: integrity"},
+			{"CYRUS", "-prot privacy", "GSSAPI, layer: privacy, 256 bits"},
+			{"CYRUS", "-prot any -starttls" + ca, "GSSAPI, layer: privacy, 256 bits"},
+		} {
+			t.Run(test.server+" "+test.flags+source, func(t *testing.T) {
+				status, r := imloadJSON(t, atBed(t, test.server, "-auth gssapi "+test.flags+source)...)
+				checkLogins(t, status, r, test.want)
+			})
+		}
+	}
+}
