@@ -2,6 +2,7 @@ package conn_test
 
 import (
 	"crypto"
+	"encoding/binary"
 	"errors"
 	"os"
 	"os/exec"
@@ -150,6 +151,46 @@ func TestDovecotAndCyrusKerberosWithoutKey(t *testing.T) {
 		same(t, "all that was sent", s.tried(), []string{"GSSAPI", "GSSAPI", "SCRAM-SHA-1"})
 		if got := k.Stats(); got.TGSRequests != 2 || got.Kept != 1 { // the ticket to ask by
 			t.Errorf("a refused ticket is fetched anew\n got: %+v", got)
+		}
+	})
+}
+
+// shifted is a copy of USER's cache in which the KDC's clock is said to be an hour ahead
+// of ours, as MIT's library notes where it was so.
+func shifted(t *testing.T) (cache string) {
+	t.Helper()
+	was, err := os.ReadFile(strings.TrimPrefix(fromBed(t, "KRB5_CCACHE"), "FILE:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const offset = "\x05\x04\x00\x0c\x00\x01\x00\x08" // format 4; 12 bytes of header: DeltaTime
+	if !strings.HasPrefix(string(was), offset) {
+		t.Fatalf("the cache begins with the KDC's clock: %q", was[:min(20, len(was))])
+	}
+	binary.BigEndian.PutUint32(was[len(offset):], 3600)
+	path := filepath.Join(t.TempDir(), "shifted")
+	if err := os.WriteFile(path, was, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "FILE:" + path
+}
+
+// Where the clocks are not as the cache has it the KDC says what its own is, and the login
+// goes by that.
+func TestDovecotAndCyrusKerberosClocks(t *testing.T) {
+	cache := shifted(t)
+	eachPlace(t, "", func(t *testing.T, p livePlace) {
+		if p.version != 0 {
+			return
+		}
+		k := kerberos(t, sasl.KerberosOptions{CCache: cache})
+		s := p.dial(t)
+		if err := s.kerberized("", sasl.ProtAny, k); err != nil {
+			t.Fatalf("the ticket logs in: %v", err)
+		}
+		s.checkReader()
+		if got := k.Stats(); got.TGSRequests != 2 {
+			t.Errorf("the KDC refuses the request by the wrong clock\n got: %+v", got)
 		}
 	})
 }
