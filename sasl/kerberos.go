@@ -27,7 +27,7 @@ type KerberosOptions struct {
 	// of the configuration's default_realm. "": whosever the cache is, or the keytab's
 	// first entry; for a password whom the Provider names.
 	Principal string
-	// Provider has a password where neither a cache nor a keytab has anything. It is
+	// Provider has a password where neither CCache nor Keytab has anything. It is
 	// asked at each login, for that is how it says whose; Credentials.Username is a
 	// principal.
 	Provider Provider
