@@ -7,10 +7,13 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/imclient/imclient/sasl/krbtest"
 )
 
 // Faults that others were warned of, each once more as a test of its own. Most have a
@@ -102,6 +105,76 @@ var advisories = []struct {
 			_, err := settle(x.Next([]byte(s.challenge)))
 			if (err == nil) != fits {
 				t.Errorf("maxbuf=%s can be: %t\n got: %v", maxbuf, fits, err)
+			}
+		}
+	}},
+	{"CVE-2026-43862 (mutt): a GSSAPI offer shorter than four bytes", func(t *testing.T) {
+		for _, etype := range etypes {
+			s, k := newTicket(t, etype)
+			for n := range 9 {
+				err := lie(t, s, k, krbtest.Options{Raw: append(make([]byte, 0, 9), []byte{7, 0, 16, 0, 0, 0, 0, 0, 0}[:n]...)}, nil)
+				if n == 4 != (err == nil) {
+					t.Errorf("an offer has four bytes\n got: %d, %v", n, err)
+				}
+				if err != nil {
+					faultOf(t, err)
+				}
+			}
+		}
+	}},
+	{"CVE-2024-37370, CVE-2024-37371, CVE-2014-4341, CVE-2014-4342 (MIT krb5): extra counts and lengths of wrap tokens", func(t *testing.T) {
+		for name, etype := range etypes {
+			s, k := newTicket(t, etype)
+			for _, prot := range []Prot{ProtIntegrity, ProtPrivacy} {
+				for at := range 8 { // the extra count and more of the head
+					x, a := GSSAPI(k).New(gssapiParams(prot)).(*gssapiExchange), s.Accept(krbtest.Options{})
+					if err := converse(t, x, a, nil); err != nil {
+						t.Fatal(err)
+					}
+					packet, err := a.Encode(nil, []byte("* 1 EXISTS\r\n"))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if packet[lengthLen+at] ^= 0xff; at != 6 && at != 7 || etype == 23 { // the rotation
+						breaks(t, fmt.Sprintf("%s with byte %d of its head altered", name, at), x.Layer(), packet)
+					}
+				}
+				for n := range 100 {
+					x := GSSAPI(k).New(gssapiParams(prot)).(*gssapiExchange)
+					if err := converse(t, x, s.Accept(krbtest.Options{}), nil); err != nil {
+						t.Fatal(err)
+					}
+					packet := binary.BigEndian.AppendUint32(nil, uint32(n))
+					packet = append(packet, "\x05\x04\x07\xff\xff\xff\xff\xff"...)
+					breaks(t, fmt.Sprintf("%s of %d bytes", name, n), x.Layer(), append(packet, make([]byte, 100)...)[:lengthLen+n])
+				}
+			}
+		}
+	}},
+	{"460 (gokrb5), 132, 133 (go-krb5): tokens that its parsers panic at", func(t *testing.T) {
+		s, k := newTicket(t, 18)
+		head := "\x60\x0b\x06\x09\x2a\x86\x48\x86\xf7\x12\x01\x02\x02"
+		for _, token := range []string{
+			"", "\x60", "\x60\x00", "\x60\x84\xff\xff\xff\xff", "\x60\x80\x00\x00", head, head[:12] + "\x02",
+			head + "\x02\x00", head + "\x02\x00\x6f", head + "\x02\x00\x6f\x80", head + "\x02\x00\x6f\x84\x7f\xff\xff\xff",
+			head + "\x03\x00", head + "\x03\x00\x7e\x02\x30\x00", head + "\x01\x00", head + "\x02\x01\x11\x00", "\x05\x04", "\x05\x04\x01\xff",
+		} {
+			for at := 1; at <= 2; at++ {
+				err := lie(t, s, k, krbtest.Options{}, func(n int, right []byte) []byte {
+					if n == at {
+						b := []byte(token)
+						if len(b) > 2 && b[1] == 0x0b {
+							b[1] = byte(len(b) - 2)
+						}
+						return slices.Clip(b)
+					}
+					return right
+				})
+				if err == nil {
+					t.Errorf("%q is no token", token)
+					continue
+				}
+				faultOf(t, err)
 			}
 		}
 	}},

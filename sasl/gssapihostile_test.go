@@ -152,18 +152,8 @@ func pick(n int, first, second []byte) []byte {
 	return second
 }
 
-// CVE-2026-43862 (mutt) is about offers that are too short.
 func TestGSSAPIOffer(t *testing.T) {
 	s, k := newTicket(t, 18)
-	for n := range 9 {
-		err := lie(t, s, k, krbtest.Options{Raw: append(make([]byte, 0, 9), []byte{7, 0, 16, 0, 0, 0, 0, 0, 0}[:n]...)}, nil)
-		if n == 4 != (err == nil) {
-			t.Errorf("an offer has four bytes\n got: %d, %v", n, err)
-		}
-		if err != nil {
-			faultOf(t, err)
-		}
-	}
 	for _, tc := range []struct {
 		allowed Prot
 		offer   uint32
