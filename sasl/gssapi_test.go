@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -28,11 +29,15 @@ func newTicket(t testing.TB, etype int32) (*krbtest.Service, *Kerberos) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "ccache")
-	if err := krbtest.WriteCCache(path, ticket); err != nil {
+	dir := t.TempDir()
+	ccache, config := filepath.Join(dir, "ccache"), filepath.Join(dir, "krb5.conf")
+	if err := errors.Join(
+		krbtest.WriteCCache(ccache, ticket),
+		os.WriteFile(config, []byte("[libdefaults]\nallow_rc4 = true\n"), 0o600),
+	); err != nil {
 		t.Fatal(err)
 	}
-	return s, NewKerberos(KerberosOptions{CCache: path})
+	return s, NewKerberos(KerberosOptions{CCache: ccache, Config: config})
 }
 
 func gssapiParams(prot Prot) Params {

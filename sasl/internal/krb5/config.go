@@ -198,3 +198,12 @@ func (s *settings) etypes(name string, defaults, otherwise []int32) []int32 {
 
 // permits tells whether a ticket's session key is of a type that may be used.
 func (c *Config) permits(t *Ticket) bool { return slices.Contains(c.Permitted, t.Key.KeyType) }
+
+// bars is the error of a ticket that it does not permit.
+func (c *Config) bars(t *Ticket) *Error {
+	return &Error{
+		What: "the session key of the ticket for " + t.Server.String() + " is of a type that is not permitted: " + etypeText(t.Key.KeyType),
+		Look: "permitted_enctypes, and allow_rc4, in " + c.Look.String(),
+		Kind: EncType,
+	}
+}

@@ -212,8 +212,10 @@ func (s *source) clone() *source {
 func (s *source) fetch(ctx context.Context, service, host string, old *Ticket) (*Ticket, error) {
 	f := s.fleet
 	a := f.asker(s.config)
-	if t := s.inCache(ctx, a, service, host); t != nil && t != old {
-		return t, nil
+	here := s.inCache(a, service, host)
+	barred := here != nil && !s.config.permits(here)
+	if here != nil && here != old && !barred {
+		return here, nil
 	}
 	var tgt *Ticket
 	w := walk{asker: a, resolver: f.o.Resolver, canonicalize: f.o.Canonicalize, kept: s.between}
@@ -222,7 +224,10 @@ func (s *source) fetch(ctx context.Context, service, host string, old *Ticket) (
 		return tgt, err
 	}
 	t, err := w.serviceTicket(ctx, service, host)
-	if err != nil && tgt != nil && staleCode(err) {
+	switch {
+	case err != nil && tgt == nil && barred:
+		return nil, s.config.bars(here)
+	case err != nil && tgt != nil && staleCode(err):
 		f.Drop(tgt)
 	}
 	return t, err
@@ -264,7 +269,7 @@ func (s *source) start() Principal {
 
 // inCache looks for the service's own ticket in the cache: of the realm that the host
 // is in, else of the client's, or as MIT keeps those it was referred to.
-func (s *source) inCache(ctx context.Context, a *asker, service, host string) *Ticket {
+func (s *source) inCache(a *asker, service, host string) *Ticket {
 	if s.cache == nil {
 		return nil
 	}
@@ -275,7 +280,7 @@ func (s *source) inCache(ctx context.Context, a *asker, service, host string) *T
 	now := s.fleet.now()
 	for _, realm := range realms {
 		t := s.cache.Find(Service(service, host, realm), now.Add(s.cache.Offset))
-		if t != nil && !s.fleet.isDropped(t) && s.config.permits(t) {
+		if t != nil && !s.fleet.isDropped(t) {
 			return t
 		}
 	}

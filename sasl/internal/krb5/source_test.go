@@ -167,6 +167,9 @@ func TestTicketInTheCacheNotPermitted(t *testing.T) {
 		if used := err == nil; used != tc.used {
 			t.Errorf("with %q and an offset of %v the ticket is used: %t\n got: %v, %v", tc.libdefaults, tc.offset, tc.used, ticket, err)
 		}
+		if !tc.used && tc.offset == 0 && (kindOf(t, err) != EncType || !strings.Contains(err.Error(), "aes256-cts-hmac-sha1-96") || !strings.Contains(err.Error(), o.Config)) {
+			t.Errorf("it is said why\n got: %v", err)
+		}
 	}
 }
 
