@@ -38,7 +38,7 @@ var notInside = map[string][]string{
 	"it counts looks at the clock, of which the handshake takes some": {"TestDeadlineMeanwhile"},
 	"it is about TLS": {"TestTLS", "TestRigTLS"},
 	"it has a server of its own, and no script": {
-		"TestDovecot", "TestTorture", "TestTLSSocket", "TestLife", "TestInsideTLS", "TestGoodbye", "TestOpenSSL",
+		"TestDovecot", "TestCyrus", "TestTorture", "TestTLSSocket", "TestLife", "TestInsideTLS", "TestGoodbye", "TestOpenSSL",
 	},
 }
 
