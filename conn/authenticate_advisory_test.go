@@ -139,7 +139,7 @@ var loginAdvisories = []struct {
 // The others have their tests elsewhere: success before the server's proof
 // (ponylang/postgres 204, 209, 210) in TestPrematureOK, PLAIN in the clear
 // (GO-2021-0178) in TestLoginInTheClear, data that lies in the layer unseen (libpq) in
-// TestDigestLayerHidesNothing, other people's credentials (CVE-2022-22576,
+// TestLoginLayerHidesNothing, other people's credentials (CVE-2022-22576,
 // CVE-2026-4873) in package sasl's TestKeysFound.
 func TestLoginAdvisories(t *testing.T) {
 	for _, a := range loginAdvisories {

@@ -51,5 +51,5 @@ func contractAuthenticate(t *testing.T) {
 	}
 	provedBy(t, "TestPrematureOK")
 	provedBy(t, "TestInitialResponse")
-	provedBy(t, "TestDigestLayer")
+	provedBy(t, "TestLoginLayer")
 }
