@@ -2,6 +2,7 @@ package conn
 
 import (
 	"encoding/binary"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -38,7 +39,7 @@ func NewKerberosRig(t testing.TB, host string) *KerberosRig {
 // Mechanism is the client's side, with a [sasl.Kerberos] of its own: a login that the
 // server fails drops the ticket, and no other comes here.
 func (k *KerberosRig) Mechanism() sasl.Mechanism {
-	return sasl.GSSAPI(sasl.NewKerberos(sasl.KerberosOptions{CCache: k.ccache}))
+	return sasl.GSSAPI(sasl.NewKerberos(sasl.KerberosOptions{CCache: k.ccache, Config: os.DevNull}))
 }
 
 // Peer is the server's side of one login, which offers a layer of krbtest's.

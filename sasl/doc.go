@@ -35,9 +35,10 @@
 // # Who proves what
 //
 // After SCRAM and DIGEST-MD5 the server has proved that it knows the password, after
-// GSSAPI that it has the service's key; after a -PLUS form also that nobody sits between, whatever the certificates say. The
-// others prove nothing of it, so they are worth what the TLS below is worth. An OK
-// before [Exchange.Satisfied] is [ErrPrematureOK].
+// GSSAPI that it has the service's key; after a -PLUS form also that nobody sits
+// between, whatever the certificates say. The others prove nothing of it, so they are
+// worth what the TLS below is worth. An OK before [Exchange.Satisfied] is
+// [ErrPrematureOK].
 //
 // # Secrets
 //
@@ -50,7 +51,7 @@
 //
 // All of a server's numbers are checked before anything is made of them: iteration
 // counts (4,096 to 1,000,000, see [SCRAMOptions]), nonces and salts (1 KiB), messages of
-// SCRAM (8 KiB) and of DIGEST-MD5 (2 KiB), a KDC's replies (1 MiB), packets of a layer (Params.MaxReceive, 64 KiB
-// at most). Names and passwords that are prepared have 4 KiB at most. Of what a server
-// says 200 bytes stand in an error, quoted.
+// SCRAM (8 KiB) and of DIGEST-MD5 (2 KiB), a KDC's replies (1 MiB), packets of a layer
+// (Params.MaxReceive, 64 KiB at most). Names and passwords that are prepared have 4 KiB
+// at most. Of what a server says 200 bytes stand in an error, quoted.
 package sasl

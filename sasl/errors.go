@@ -14,8 +14,9 @@ var (
 	// of the manual page, extreme failure.
 	ErrPrematureOK = errors.New("sasl: server said OK before it proved itself")
 	// ErrNotProved is a proof of the server's that is wrong: it does not know the
-	// password, and may be anybody. No other mechanism is tried after it.
-	ErrNotProved = errors.New("sasl: the server's proof is wrong: it does not know the password, or somebody sits between")
+	// password, or has not the service's key, and may be anybody. No other mechanism is
+	// tried after it.
+	ErrNotProved = errors.New("sasl: the server's proof is wrong: it does not know the password or key, or somebody sits between")
 	// ErrNoCredentials: there is no password, token or name of the kind that the
 	// mechanism needs. The next mechanism is tried; nothing was sent: an exchange that
 	// has had a challenge does not return it.

@@ -36,7 +36,7 @@ type KerberosOptions struct {
 	Canonicalize bool
 	// Binding is the kind of channel binding by which a login over TLS is bound to it,
 	// "tls-server-end-point" or "tls-exporter"; Active Directory can want the former. "":
-	// none, as RFC 4752 section 3.1 has it.
+	// none, as RFC 4752 section 3.1 has it. Where there is no TLS there is none either.
 	Binding string
 	// Timeout is how long a KDC, or all of a realm's, may take to answer one request.
 	// 0: 10 seconds.

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -163,6 +164,15 @@ func TestKerberosWithoutTicket(t *testing.T) {
 				t.Errorf("the provider is asked %d times\n got: %d", tc.asks, asked)
 			}
 		})
+	}
+	bad, dir := filepath.Join(t.TempDir(), "krb5.conf"), t.TempDir()
+	if err := os.WriteFile(bad, []byte("[libdefaults]\n\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for says, options := range map[string]KerberosOptions{bad + " line 3": {Config: bad}, "not a regular file": {CCache: dir}} {
+		if _, err := start(t, GSSAPI(NewKerberos(options)).New(gssapiParams(ProtNone))); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("it is said why a file cannot be read: %q\n got: %v", says, err)
+		}
 	}
 	gone := errors.New("the keyring is locked")
 	_, err := start(t, GSSAPI(NewKerberos(KerberosOptions{Provider: provider(Credentials{}, gone)})).New(gssapiParams(ProtNone)))

@@ -3,6 +3,7 @@ package sasl
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/imclient/imclient/sasl/internal/gss"
@@ -60,8 +61,12 @@ func noTicket(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
+	what := e.What
+	if e.Err != nil && !errors.Is(e.Err, fs.ErrNotExist) { // of what is not there What says all
+		what += ": " + e.Err.Error()
+	}
 	return &KerberosError{
-		Kind: KerberosKind(e.Kind), What: e.What, Look: e.Look, Code: e.Code,
+		Kind: KerberosKind(e.Kind), What: what, Look: e.Look, Code: e.Code,
 		Err: fmt.Errorf("%w: %w", ErrNoCredentials, err),
 	}
 }

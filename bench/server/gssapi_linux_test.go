@@ -28,7 +28,7 @@ func newKerberos(t *testing.T) (*krbtest.Service, sasl.Mechanism) {
 	if err := os.WriteFile(path, contents, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return s, sasl.GSSAPI(sasl.NewKerberos(sasl.KerberosOptions{CCache: path}))
+	return s, sasl.GSSAPI(sasl.NewKerberos(sasl.KerberosOptions{CCache: path, Config: os.DevNull}))
 }
 
 func TestGSSAPI(t *testing.T) {

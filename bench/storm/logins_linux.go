@@ -2,6 +2,7 @@ package storm
 
 import (
 	"crypto"
+	"os"
 
 	"github.com/imclient/imclient/bench/server"
 	"github.com/imclient/imclient/conn"
@@ -27,7 +28,7 @@ func newLogins(req *Request) *logins {
 	if req.Logins.Accounts > 0 {
 		return newSCRAM(*req.Logins)
 	}
-	k := sasl.NewKerberos(sasl.KerberosOptions{CCache: req.Server.CCache})
+	k := sasl.NewKerberos(sasl.KerberosOptions{CCache: req.Server.CCache, Config: os.DevNull})
 	return &logins{
 		mechs: [][]sasl.Mechanism{{sasl.GSSAPI(k)}},
 		derived: func() uint64 {

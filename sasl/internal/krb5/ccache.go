@@ -26,7 +26,29 @@ type CCache struct {
 	// not the client's own.
 	StartRealm string
 
+	skew   time.Duration // by how much clocks may differ
 	stamps stamps
+}
+
+// lacks is the error of a cache without a ticket granting ticket that is valid at now,
+// by the KDC's clock.
+func (c *CCache) lacks(now time.Time) *Error {
+	t := c.Last(c.TGT())
+	e := &Error{Look: c.Name.String(), Kind: Expired}
+	switch {
+	case t == nil:
+		e.Kind = NoCredentials
+		e.What = "the credential cache has no ticket granting ticket of " + c.Principal.String() + "; kinit gets one"
+	case !now.Before(t.End):
+		e.What = "the ticket of " + c.Principal.String() + " ended at " + timeText(t.End) + "; kinit gets another"
+	case t.Flags&FlagInvalid != 0:
+		e.What = "the ticket of " + c.Principal.String() + " is postdated, and has to be validated first (kinit -v)"
+	default:
+		e.Kind = ClockSkew
+		e.What = fmt.Sprintf("the ticket of %v begins at %s, which by our clock is in %v", c.Principal, timeText(t.Start), t.Start.Sub(now).Round(time.Second))
+		e.Look = "the clock of this machine, and that of the machine where kinit ran; " + e.Look
+	}
+	return e
 }
 
 // Changed tells whether the files are others now than when they were read.
@@ -35,7 +57,7 @@ func (c *CCache) Changed() bool { return c.stamps.changed() }
 // Find returns the ticket of the cache's principal for a service that is valid at now,
 // by the KDC's clock: of several the one that ends last. nil: there is none.
 func (c *CCache) Find(server Principal, now time.Time) *Ticket {
-	return c.last(server, func(t *Ticket) bool { return t.ValidAt(now) })
+	return c.last(server, func(t *Ticket) bool { return t.ValidAt(now, c.skew) })
 }
 
 // Last returns the ticket for a service that ends last, whether it is valid or not:

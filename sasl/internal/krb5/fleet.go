@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -60,7 +61,6 @@ type Fleet struct {
 	tickets  map[ticketID]*list.Element // of recent, whose values are *kept
 	recent   *list.List
 	underway map[ticketID]*flight
-	dropped  map[*Ticket]bool // of the cache that is loaded
 }
 
 // Stats count since the start.
@@ -77,9 +77,10 @@ func New(o Options) *Fleet {
 	f := &Fleet{
 		o: o, now: o.Now, timeout: o.Timeout, stagger: time.Second, max: o.Max,
 		tickets: make(map[ticketID]*list.Element), recent: list.New(),
-		underway: make(map[ticketID]*flight), dropped: make(map[*Ticket]bool),
+		underway: make(map[ticketID]*flight),
 	}
 	rand.Read(f.secret[:])
+	f.files.turn = make(chan struct{}, 1)
 	if f.now == nil {
 		f.now = time.Now
 	}
@@ -112,7 +113,7 @@ func (f *Fleet) Ticket(ctx context.Context, service, host string) (*Ticket, erro
 	if service == "" || host == "" || len(service)+len(host) > maxNameLen {
 		return nil, &Error{What: "a service has no name, or none of this length", Look: "the host as the program names it", Kind: UnknownService}
 	}
-	config, loaded, err := f.files.config(&f.o)
+	config, loaded, err := f.files.config(ctx, &f.o)
 	if err != nil {
 		return nil, err
 	}
@@ -135,12 +136,7 @@ func (f *Fleet) Drop(t *Ticket) {
 			break
 		}
 	}
-	f.dropped[t] = true
-	for t := range f.dropped {
-		if !f.files.has(t) {
-			delete(f.dropped, t)
-		}
-	}
+	t.drop() // it may be in the cache's file, too
 }
 
 // Stats returns what was counted.
@@ -159,15 +155,10 @@ func (f *Fleet) sent(kind int) {
 	f.stats.TGS += count(kind == msgTGSReq)
 }
 
-func (f *Fleet) isDropped(t *Ticket) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.dropped[t]
-}
-
-// files are what was read last. A changed one is read again.
+// files are what was read last. A changed one is read again, by one at a time: where a
+// file system does not answer, the others wait for as long as their contexts let them.
 type files struct {
-	mu        sync.Mutex
+	turn      chan struct{} // holds one while somebody reads
 	conf      *Config
 	cache     *CCache
 	keys      *Keytab
@@ -180,9 +171,25 @@ type files struct {
 	keysN     uint64
 }
 
-func (l *files) config(o *Options) (*Config, uint64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *files) lock(ctx context.Context) error {
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return &Error{
+			What: "the files of Kerberos were not read in time", Kind: BadFile, Err: ctx.Err(),
+			Look: "the file systems of krb5.conf, the credential cache and the keytab",
+		}
+	}
+}
+
+func (l *files) unlock() { <-l.turn }
+
+func (l *files) config(ctx context.Context, o *Options) (*Config, uint64, error) {
+	if err := l.lock(ctx); err != nil {
+		return nil, 0, err
+	}
+	defer l.unlock()
 	if l.conf == nil || l.conf.Changed() {
 		c, err := LoadConfig(o.Config, o.Getenv)
 		if err != nil {
@@ -194,9 +201,11 @@ func (l *files) config(o *Options) (*Config, uint64, error) {
 	return l.conf, l.confN, nil
 }
 
-func (l *files) ccache(config *Config, name Setting, client Principal) (*CCache, uint64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *files) ccache(ctx context.Context, config *Config, name Setting, client Principal) (*CCache, uint64, error) {
+	if err := l.lock(ctx); err != nil {
+		return nil, 0, err
+	}
+	defer l.unlock()
 	if l.cache == nil || l.cacheConf != config || l.cacheName != name || !l.client.Equal(client) || l.cache.Changed() {
 		l.cache = nil
 		c, err := LoadCCache(name, client)
@@ -206,8 +215,9 @@ func (l *files) ccache(config *Config, name Setting, client Principal) (*CCache,
 		if !config.KDCTimesync {
 			c.Offset = 0 // our clock is to be right
 		}
+		c.skew = config.ClockSkew
 		for i := range c.Tickets {
-			c.Tickets[i].Offset = c.Offset
+			c.Tickets[i].Offset, c.Tickets[i].dropped = c.Offset, new(atomic.Bool)
 		}
 		l.cache, l.cacheConf, l.cacheName, l.client = c, config, name, client
 		l.cacheN++
@@ -215,9 +225,11 @@ func (l *files) ccache(config *Config, name Setting, client Principal) (*CCache,
 	return l.cache, l.cacheN, nil
 }
 
-func (l *files) keytab(name Setting) (*Keytab, uint64, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *files) keytab(ctx context.Context, name Setting) (*Keytab, uint64, error) {
+	if err := l.lock(ctx); err != nil {
+		return nil, 0, err
+	}
+	defer l.unlock()
 	if l.keys == nil || l.keysName != name || l.keys.Changed() {
 		l.keys = nil
 		k, err := LoadKeytab(name)
@@ -228,21 +240,6 @@ func (l *files) keytab(name Setting) (*Keytab, uint64, error) {
 		l.keysN++
 	}
 	return l.keys, l.keysN, nil
-}
-
-// has tells whether t is in the cache that is loaded.
-func (l *files) has(t *Ticket) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cache == nil {
-		return false
-	}
-	for i := range l.cache.Tickets {
-		if &l.cache.Tickets[i] == t {
-			return true
-		}
-	}
-	return false
 }
 
 // staleCode is a KDC's word that a ticket granting ticket is no good any more.

@@ -38,8 +38,8 @@ func (f *Fleet) source(ctx context.Context, config *Config, loaded uint64) (*sou
 		on bool
 		do func() (*source, error)
 	}{
-		{!explicit || f.o.CCache != "", func() (*source, error) { return f.fromCCache(config, loaded, client) }},
-		{!explicit || f.o.Keytab != "", func() (*source, error) { return f.fromKeytab(config, client) }},
+		{!explicit || f.o.CCache != "", func() (*source, error) { return f.fromCCache(ctx, config, loaded, client) }},
+		{!explicit || f.o.Keytab != "", func() (*source, error) { return f.fromKeytab(ctx, config, client) }},
 		{f.o.Password != nil, func() (*source, error) { return f.fromPassword(ctx, config) }},
 	} {
 		if !try.on {
@@ -118,8 +118,8 @@ func (f *Fleet) client(config *Config, name, from string) (Principal, error) {
 	return p, nil
 }
 
-func (f *Fleet) fromCCache(config *Config, loaded uint64, client Principal) (*source, error) {
-	cache, n, err := f.files.ccache(config, config.CCache(f.o.CCache), client)
+func (f *Fleet) fromCCache(ctx context.Context, config *Config, loaded uint64, client Principal) (*source, error) {
+	cache, n, err := f.files.ccache(ctx, config, config.CCache(f.o.CCache), client)
 	if err != nil {
 		return nil, err
 	}
@@ -130,25 +130,22 @@ func (f *Fleet) fromCCache(config *Config, loaded uint64, client Principal) (*so
 	if cache.Find(cache.TGT(), now) != nil || holdsService(cache, now) || f.holds(renewed) {
 		return s, nil
 	}
-	if t := cache.Last(cache.TGT()); t != nil {
-		return nil, &Error{What: "the ticket of " + cache.Principal.String() + " ended at " + timeText(t.End) + "; kinit gets another", Look: cache.Name.String(), Kind: Expired}
-	}
-	return nil, &Error{What: "the credential cache has no ticket granting ticket of " + cache.Principal.String() + "; kinit gets one", Look: cache.Name.String(), Kind: NoCredentials}
+	return nil, cache.lacks(now)
 }
 
 // holdsService tells whether a cache has tickets of services that are valid: it may have
 // nothing else.
 func holdsService(cache *CCache, now time.Time) bool {
 	for i := range cache.Tickets {
-		if t := &cache.Tickets[i]; !isTGS(t.Server) && t.Client.Equal(cache.Principal) && t.ValidAt(now) {
+		if t := &cache.Tickets[i]; !isTGS(t.Server) && t.Client.Equal(cache.Principal) && t.ValidAt(now, cache.skew) {
 			return true
 		}
 	}
 	return false
 }
 
-func (f *Fleet) fromKeytab(config *Config, client Principal) (*source, error) {
-	keytab, n, err := f.files.keytab(config.ClientKeytab(f.o.Keytab))
+func (f *Fleet) fromKeytab(ctx context.Context, config *Config, client Principal) (*source, error) {
+	keytab, n, err := f.files.keytab(ctx, config.ClientKeytab(f.o.Keytab))
 	if err != nil {
 		return nil, err
 	}
@@ -280,7 +277,7 @@ func (s *source) inCache(a *asker, service, host string) *Ticket {
 	now := s.fleet.now()
 	for _, realm := range realms {
 		t := s.cache.Find(Service(service, host, realm), now.Add(s.cache.Offset))
-		if t != nil && !s.fleet.isDropped(t) {
+		if t != nil && !t.isDropped() {
 			return t
 		}
 	}
@@ -321,7 +318,7 @@ func (s *source) cachedTGT(ctx context.Context, a *asker, old *Ticket) (*Ticket,
 	}
 	switch {
 	case t == nil:
-		return nil, &Error{What: "the credential cache has no ticket granting ticket of " + s.client.String() + " that is valid; kinit gets one", Look: s.cache.Name.String(), Kind: Expired}
+		return nil, s.cache.lacks(now.Add(s.cache.Offset))
 	case !nearEnd(t, now) || !t.RenewableAt(now.Add(t.Offset)):
 		return t, nil
 	}

@@ -3,6 +3,7 @@ package krb5
 import (
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/jcmturner/gokrb5/v8/types"
@@ -36,19 +37,21 @@ type Ticket struct {
 	Offset time.Duration
 	// Addresses are those the ticket may be used from; none: from anywhere.
 	Addresses []types.HostAddress
+
+	dropped *atomic.Bool // of one that lies in a cache: a login has failed with it
 }
 
 // ValidAt tells whether the ticket may be used at now (by the KDC's clock): it has
-// begun, has not ended, and is not one that must be validated first (RFC 4120
+// begun, give or take skew, has not ended, and is not one that must be validated first (RFC 4120
 // section 2.2).
-func (t *Ticket) ValidAt(now time.Time) bool {
-	return t.Flags&FlagInvalid == 0 && !now.Before(t.Start) && now.Before(t.End)
+func (t *Ticket) ValidAt(now time.Time, skew time.Duration) bool {
+	return t.Flags&FlagInvalid == 0 && !now.Add(skew).Before(t.Start) && now.Before(t.End)
 }
 
 // RenewableAt tells whether the KDC would renew it at now (RFC 4120 section 2.3): a
 // ticket that has ended cannot be.
 func (t *Ticket) RenewableAt(now time.Time) bool {
-	return t.Flags&FlagRenewable != 0 && t.ValidAt(now) && now.Before(t.RenewTill)
+	return t.Flags&FlagRenewable != 0 && t.ValidAt(now, 0) && now.Before(t.RenewTill)
 }
 
 // Format implements [fmt.Formatter].
@@ -61,3 +64,11 @@ type opaque struct{}
 
 // Format implements [fmt.Formatter].
 func (opaque) Format(f fmt.State, verb rune) { io.WriteString(f, "(krb5: not shown)") }
+
+func (t *Ticket) drop() {
+	if t.dropped != nil {
+		t.dropped.Store(true)
+	}
+}
+
+func (t *Ticket) isDropped() bool { return t.dropped != nil && t.dropped.Load() }
