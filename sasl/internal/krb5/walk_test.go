@@ -3,8 +3,12 @@ package krb5
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jcmturner/gokrb5/v8/types"
 )
 
 // realms makes more of them, in a row of trust from home, with imap/far.test in the
@@ -152,8 +156,43 @@ func TestClientReferrals(t *testing.T) {
 		}
 		k.checkTicket(t, ticket, "alice@FAR.TEST", "imap/far.test@FAR.TEST")
 		k.set(func() { k.referral["alice@FAR.TEST"] = testRealm })
+		before := k.count(msgASReq)
 		if _, err := New(o).Ticket(context.Background(), "imap", "far.test"); kindOf(t, err) != BadReply || !strings.Contains(err.Error(), "refer to each other") {
-			t.Error("a circle: ", err)
+			t.Errorf("two realms that refer to each other are an error that says so\n got: %v", err)
+		}
+		if n := k.count(msgASReq) - before; n != 2 {
+			t.Errorf("two realms that refer to each other are asked once each\n got: %d requests", n)
+		}
+	}
+}
+
+// The ticket granting ticket of another realm that lies in the cache is used, but not
+// where krb5.conf does not permit its key: then the KDC gives another.
+func TestCrossRealmTicketInTheCache(t *testing.T) {
+	for _, tc := range []struct {
+		libdefaults string
+		tgs         int
+	}{
+		{"", 1},
+		{"permitted_enctypes = aes256-cts", 2},
+	} {
+		k := newKDC(t)
+		k.realms("FAR.TEST")
+		tgt := k.tgt("alice@"+testRealm, time.Now(), time.Hour, 0)
+		far := *tgt
+		far.Server = TGS("FAR.TEST", testRealm)
+		far.Key = types.EncryptionKey{KeyType: aes128SHA1, KeyValue: make([]byte, keyLength(aes128SHA1))}
+		far.DER = k.sealTicket(far.Client, far.Server, far.Key, far.Flags, far.Start, far.End, time.Time{})
+		ccache := filepath.Join(t.TempDir(), "ccache")
+		writeCCache(t, ccache, 0, tgt.Client, tgt, &far)
+		f := New(Options{Config: k.conf(tc.libdefaults, farInFar), CCache: ccache, Getenv: func(string) string { return "" }})
+		ticket, err := f.Ticket(context.Background(), "imap", "far.test")
+		if err != nil {
+			t.Fatalf("with %q there is a ticket\n got: %v", tc.libdefaults, err)
+		}
+		k.checkTicket(t, ticket, "alice@"+testRealm, "imap/far.test@FAR.TEST")
+		if got := k.count(msgTGSReq); got != tc.tgs {
+			t.Errorf("with %q there are %d requests\n got: %d", tc.libdefaults, tc.tgs, got)
 		}
 	}
 }
