@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -161,12 +162,11 @@ func (r *raw) sign(b []byte) {
 	r.mac.Sum(r.sum)
 }
 
-// meter adds up the CPU time of two ways to do a thing.
+// meter notes the CPU time of two ways to do a thing, which take turns.
 type meter struct {
 	b             *testing.B
-	size          int // bytes of data each time
-	times         int
-	byOurs, byRaw time.Duration
+	size          int // bytes of data a turn
+	byOurs, byRaw []float64
 }
 
 func newMeter(b *testing.B, size int) *meter {
@@ -175,13 +175,13 @@ func newMeter(b *testing.B, size int) *meter {
 	return &meter{b: b, size: size}
 }
 
-func (m *meter) ours(f func()) { m.byOurs += m.time(f); m.times++ }
-func (m *meter) raw(f func())  { m.byRaw += m.time(f) }
+func (m *meter) ours(f func()) { m.byOurs = append(m.byOurs, m.time(f)) }
+func (m *meter) raw(f func())  { m.byRaw = append(m.byRaw, m.time(f)) }
 
-func (m *meter) time(f func()) time.Duration {
+func (m *meter) time(f func()) float64 {
 	start := threadTime(m.b)
 	f()
-	return threadTime(m.b) - start
+	return float64(threadTime(m.b) - start)
 }
 
 func threadTime(b *testing.B) time.Duration {
@@ -192,11 +192,21 @@ func threadTime(b *testing.B) time.Duration {
 	return time.Duration(t.Nano())
 }
 
+// report tells medians: of the speeds, and of the ratio in each turn.
 func (m *meter) report() {
-	m.b.ReportMetric(speed(m.size*m.times, m.byOurs), "token-MB/cpu-s")
-	m.b.ReportMetric(speed(m.size*m.times, m.byRaw), "raw-MB/cpu-s")
-	m.b.ReportMetric(float64(m.byRaw)/float64(m.byOurs), "token/raw")
+	ratios := make([]float64, len(m.byOurs))
+	for i := range ratios {
+		ratios[i] = m.byRaw[i] / m.byOurs[i]
+	}
+	m.b.ReportMetric(speed(m.size, time.Duration(median(m.byOurs))), "token-MB/cpu-s")
+	m.b.ReportMetric(speed(m.size, time.Duration(median(m.byRaw))), "raw-MB/cpu-s")
+	m.b.ReportMetric(median(ratios), "token/raw")
 	m.b.ReportMetric(0, "ns/op")
+}
+
+func median(of []float64) float64 {
+	slices.Sort(of)
+	return of[len(of)/2]
 }
 
 func speed(bytes int, d time.Duration) float64 { return float64(bytes) / 1e6 / d.Seconds() }
