@@ -179,8 +179,8 @@ func (x *asExchange) prove(no *refusal) (again bool, err error) {
 	switch {
 	case !timestamp:
 		return false, &Error{
-			What: fmt.Sprintf("the KDC of %s does not take an encrypted timestamp as %v's proof, but only %s, which cannot be done here", x.client.Realm, x.client, paText(list)),
-			Look: "the pre-authentication that the KDC is configured for",
+			What: fmt.Sprintf("the KDC of %s does not take an encrypted timestamp as %v's proof, %s", x.client.Realm, x.client, otherProofs(list)),
+			Look: "the kdc.conf of that KDC, and what it requires of " + x.client.String() + " (getprinc in kadmin)",
 			Kind: Refused, Code: no.Code,
 		}
 	case !x.hint.found && len(x.hint.offered) > 0:
@@ -287,6 +287,7 @@ func (x *asExchange) accept(from endpoint, rep *kdcRep, clear *clearTicket, enc 
 		}
 		ticket.Offset = 0
 	}
+	ticket.From = x.secret.look()
 	x.ticket = ticket
 	return true, nil
 }

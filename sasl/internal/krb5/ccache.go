@@ -103,6 +103,9 @@ func readCCache(name Setting, path string) (*CCache, error) {
 	}
 	c.Name = name
 	c.stamps = stamps{at}
+	for i, from := 0, name.String(); i < len(c.Tickets); i++ {
+		c.Tickets[i].From = from
+	}
 	return c, nil
 }
 

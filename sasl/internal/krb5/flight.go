@@ -164,7 +164,7 @@ func (f *Fleet) await(ctx context.Context, id ticketID, fl *flight, old *Ticket)
 		return fl.ticket, fl.err
 	case <-ctx.Done():
 	}
-	e := Error{What: "a ticket for " + id.server + " was waited for, but not for long enough", Look: "the KDCs, which are slow", Kind: NoKDC}
+	e := Error{What: "a ticket for " + id.server + " was waited for, but not for long enough", Look: "kdc in [realms] in krb5.conf: those KDCs are slow", Kind: NoKDC}
 	if f.leave(id, fl) {
 		// The last one ends the flight, which knows what it was that took so long.
 		<-fl.done

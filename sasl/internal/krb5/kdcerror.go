@@ -18,6 +18,7 @@ const (
 	codeKeyExpired      = 23
 	codePreauthFailed   = 24
 	codePreauthRequired = 25
+	codeUserToUser      = 27
 	codePath            = 28
 	codeIntegrity       = 31
 	codeExpired         = 32
@@ -49,7 +50,11 @@ func (a *asker) explain(no *refusal, q query) *Error {
 	case codeServiceUnknown:
 		e.Kind = UnknownService
 		e.What = fmt.Sprintf("the realm %s does not know the service %v", q.realm, q.server)
-		e.Look = q.service
+		e.Look = a.lookService(q)
+	case codeUserToUser:
+		e.Kind = UnknownService
+		e.What = fmt.Sprintf("the realm %s gives nobody a ticket for %v as a service: it is a user's name there, or allowed user to user only", q.realm, q.server)
+		e.Look = a.lookService(q)
 	case codePreauthFailed, codeIntegrity:
 		if q.service == "" {
 			return wrongPassword(q.client, q.secret, no.Code)
@@ -63,11 +68,13 @@ func (a *asker) explain(no *refusal, q query) *Error {
 	case codeNotYet:
 		e.Kind = ClockSkew
 		e.What = fmt.Sprintf("the KDC of %s says that the ticket of %v has not begun", q.realm, q.client)
+		e.Look = "the clock of this machine; " + q.secret
 	case codeEType:
 		e.Kind = EncType
 		e.What = fmt.Sprintf("the KDC of %s has no keys of %v and for %v of the encryption types that we take", q.realm, q.client, q.server)
 		e.Look = "default_tkt_enctypes, default_tgs_enctypes and permitted_enctypes in " + conf
 	case codeKeyExpired:
+		e.Kind = Expired
 		e.What = fmt.Sprintf("the password of %v has expired: kpasswd changes it", q.client)
 	case codeNameExpired, codeClientRevoked:
 		e.What = fmt.Sprintf("the KDC of %s has locked %v, or its account has expired", q.realm, q.client)
@@ -87,6 +94,14 @@ func (a *asker) explain(no *refusal, q query) *Error {
 		e.What = fmt.Sprintf("the KDC of %s refuses %v a ticket for %v: error %d", q.realm, q.client, q.server, no.Code)
 	}
 	return e
+}
+
+// lookService is what has led to the name of a service.
+func (a *asker) lookService(q query) string {
+	if q.service == "" {
+		return a.transport.lookRealm(q.realm)
+	}
+	return q.service
 }
 
 // stale tells errors that say that the ticket granting ticket is no good any more.
@@ -148,8 +163,8 @@ func etypesText(list []int32) string {
 	return strings.Join(names, ", ")
 }
 
-// paText lists the ways of pre-authentication; hints are none.
-func paText(list []paData) string {
+// otherProofs says what the KDC takes that we cannot do; hints are no proofs.
+func otherProofs(list []paData) string {
 	var names []string
 	for _, p := range list {
 		switch p.Type {
@@ -169,7 +184,7 @@ func paText(list []paData) string {
 		}
 	}
 	if len(names) == 0 {
-		return "none that it names"
+		return "and names nothing that it does take"
 	}
-	return strings.Join(names[:min(len(names), 10)], ", ")
+	return "but only " + strings.Join(names[:min(len(names), 10)], ", ") + ", which cannot be done here"
 }

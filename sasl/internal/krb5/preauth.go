@@ -43,7 +43,7 @@ type passwordSecret struct {
 }
 
 func (p *passwordSecret) etypes(wanted []int32) []int32 { return wanted }
-func (p *passwordSecret) look() string                  { return "the password" }
+func (p *passwordSecret) look() string                  { return "the password that the program gives" }
 
 func (p *passwordSecret) keys(ctx context.Context, how s2k, _ int64) ([]types.EncryptionKey, error) {
 	if key, ok := p.derived[how]; ok {

@@ -35,7 +35,7 @@ func (a *asker) tgs(ctx context.Context, tgt *Ticket, server Principal, o tgsOpt
 	if _, err := cipherFor(tgt.Key); err != nil {
 		return nil, &Error{
 			What: "the session key of the ticket for " + tgt.Server.String() + " is of a type that we do not have: " + etypeText(tgt.Key.KeyType),
-			Look: "permitted_enctypes in " + a.config.Look.String() + ", or the cache that the ticket is from",
+			Look: "permitted_enctypes in " + a.config.Look.String() + "; " + tgt.From,
 			Kind: EncType,
 		}
 	}
@@ -55,7 +55,7 @@ func (a *asker) tgs(ctx context.Context, tgt *Ticket, server Principal, o tgsOpt
 			x.offset = no.at().Sub(a.now())
 			continue
 		}
-		return nil, a.explain(no, query{realm: x.realm(), client: tgt.Client, server: server, secret: "the ticket for " + tgt.Server.String(), service: x.look()})
+		return nil, a.explain(no, query{realm: x.realm(), client: tgt.Client, server: server, secret: tgt.From, service: x.look()})
 	}
 }
 
@@ -85,7 +85,7 @@ func (x *tgsExchange) request(server Principal) ([]byte, error) {
 	body := x.req.der()
 	proof, err := x.apReq(body)
 	if err != nil {
-		return nil, &Error{What: "the request for " + server.String() + " cannot be encrypted", Look: "the ticket for " + x.tgt.Server.String(), Kind: EncType, Err: err}
+		return nil, &Error{What: "the request for " + server.String() + " cannot be encrypted", Look: x.tgt.From, Kind: EncType, Err: err}
 	}
 	return derRequest(msgTGSReq, []paData{{paTGSReq, proof}}, body), nil
 }
@@ -149,8 +149,11 @@ func (x *tgsExchange) judge(reply []byte) (final bool, err error) {
 		offset: x.offset, now: x.now(), skew: x.config.ClockSkew,
 		otherServer: x.o.canonicalize, referral: isTGS(x.req.server) && !x.o.renew,
 	}
-	x.ticket, err = want.ticket(rep, clear, enc)
-	return err == nil, err
+	if x.ticket, err = want.ticket(rep, clear, enc); err != nil {
+		return false, err
+	}
+	x.ticket.From = x.tgt.From
+	return true, nil
 }
 
 // hopLimit is for who goes through realms.

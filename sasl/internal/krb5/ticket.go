@@ -37,6 +37,9 @@ type Ticket struct {
 	Offset time.Duration
 	// Addresses are those the ticket may be used from; none: from anywhere.
 	Addresses []types.HostAddress
+	// From is what it was got by, in the form of [Error.Look]: the cache that it lay in,
+	// or the keytab or password that proved the client.
+	From string
 
 	dropped *atomic.Bool // of one that lies in a cache: a login has failed with it
 }
