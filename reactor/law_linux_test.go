@@ -108,6 +108,12 @@ var lawCases = []struct {
 		{outside, doSend, 3, 3},
 		{in3, doPause, 1, 0},
 	}},
+	{"a source that is paused, and whose far end has hung up, is added again", program{
+		{outside, doHangUp, 1, 0},
+		{along, doPause, 1, 0},
+		{outside, doRemove, 1, 0},
+		{outside, doAdd, 1, 0},
+	}},
 	{"a post in a nested loop that is the last event of its turn", program{
 		{in0, doOwn, 0, 0},
 		{in0, doPost, 0, 0},

@@ -283,6 +283,9 @@ func (s *lawSource) add() {
 		old.close()
 	}
 	s.added, s.excuses, s.calls = true, 0, 0
+	if s.link.far < 0 {
+		s.excuses++ // whoever watches it anew hears once more of the far end, paused or not
+	}
 	s.w.excuses++
 	s.w.must(s.w.loop.Add(s.self))
 	if !s.literal && s.loop != s.w.loop {
