@@ -119,15 +119,20 @@ func wrongPassword(client Principal, look string, code int32) *Error {
 
 // skewed says how much the clocks differ, and whose they are.
 func (a *asker) skewed(offset time.Duration, from endpoint, realm string, code int32) *Error {
+	return &Error{
+		What: fmt.Sprintf("our clock is %s that of the KDC %v of the realm %s", behind(offset), from, realm),
+		Look: "the clock of this machine; clockskew (now " + a.config.ClockSkew.String() + ") and kdc_timesync in " + a.config.Look.String(),
+		Kind: ClockSkew, Code: code,
+	}
+}
+
+// behind says how far our clock is from one that is ahead of it by offset.
+func behind(offset time.Duration) string {
 	way := "behind"
 	if offset < 0 {
 		way = "ahead of"
 	}
-	return &Error{
-		What: fmt.Sprintf("our clock is %v %s that of the KDC %v of the realm %s", offset.Abs().Round(time.Second), way, from, realm),
-		Look: "the clock of this machine; clockskew (now " + a.config.ClockSkew.String() + ") and kdc_timesync in " + a.config.Look.String(),
-		Kind: ClockSkew, Code: code,
-	}
+	return fmt.Sprintf("%v %s", offset.Abs().Round(time.Second), way)
 }
 
 func etypeText(t int32) string {

@@ -16,11 +16,7 @@ func ByService(t *Ticket, code int32, clock, now time.Time) *Error {
 		e.Kind = ClockSkew
 		e.What = fmt.Sprintf("the server %v finds our clock too far from its own", t.Server)
 		if !clock.IsZero() {
-			way, offset := "behind", clock.Sub(now)
-			if offset < 0 {
-				way = "ahead of"
-			}
-			e.What = fmt.Sprintf("our clock is %v %s that of the server %v", offset.Abs().Round(time.Second), way, t.Server)
+			e.What = fmt.Sprintf("our clock is %s that of the server %v", behind(clock.Sub(now)), t.Server)
 		}
 		e.Look = "the clocks of this machine and of the server; clockskew in the server's krb5.conf"
 	case codeExpired:
